@@ -1,0 +1,25 @@
+"""The error tree. A message is one sentence for the person at the page: what was expected, what was found, the way out."""
+
+
+class AppError(Exception):
+    """Something the person at the page can act on; anything else that is raised is a bug."""
+
+
+class InputError(AppError):
+    """The upload cannot be analysed: unreadable, no video stream, too long, too large."""
+
+
+class WeightsError(AppError):
+    """Weights cannot be had, or are not the file the manifest names."""
+
+
+class NotApplicable(AppError):
+    """This detector cannot judge this track; the pipeline turns it into `Skipped`."""
+
+
+class ReportNotFound(AppError):
+    """No report of this id belongs to this visitor."""
+
+
+class Cancelled(AppError):
+    """The person stopped the analysis."""
