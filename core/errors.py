@@ -1,4 +1,4 @@
-"""The error tree. A message is one sentence for the person at the page: what was expected, what was found, the way out."""
+"""The error tree. A message is for the person at the page: what was expected, what was found, the way out."""
 
 
 class AppError(Exception):

@@ -36,7 +36,7 @@ class WeightsFile:
     name: str
     address: str
     sha256: str
-    bytes: int
+    bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """One manifest entry: one network, trained once, for one region. Compared by identity: a manifest is loaded once."""
+    """One manifest entry: one network, trained once, for one region. Equal only to itself: a manifest is read once."""
 
     id: str
     detector: str

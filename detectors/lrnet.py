@@ -1,0 +1,130 @@
+"""LRNet: is the way the landmarks move that of one real face?
+
+Calibrated landmarks are read in blocks of 30 frames by two networks, one of the points and one of their differences,
+and the two answers are averaged. Source: Sun et al., "Improving the Efficiency and Robustness of Deepfakes Detection
+through Precise Geometric Features", CVPR 2021; block length and read-out as in the published torch code.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from core.errors import NotApplicable
+from core.types import Scores, Track
+from core.weights import Weights
+from detectors.base import Card, Detector
+from detectors.networks import load_checkpoint
+
+BLOCK = 30
+MIN_BLOCKS = 3
+"""Three to five blocks rank clips as well as whole clips do; fewer do not."""
+MIN_FRAMES = MIN_BLOCKS * BLOCK + 1
+RATE_HZ = (20.0, 35.0)
+"""Trained at 25 to 30; at half the rate genuine faces are called fake."""
+MAX_REPEATED = 0.1
+MAX_IMPUTED = 3
+"""Frames of a block whose landmarks may be repeats."""
+MAX_UNEVEN = 0.1
+"""Share of frame steps that may differ from the median by half of it."""
+
+
+class LRNet(Detector):
+    card = Card(
+        name="lrnet",
+        title="LRNet: movement of the landmarks",
+        summary="How 68 points of the face move from frame to frame, without looking at the picture itself.",
+        source="Sun et al., CVPR 2021",
+        regions=("entire",),
+        limits="Knows the face swaps it was trained on; near chance on methods and footage it has not seen. "
+        "Needs three seconds of one face at 20 to 35 frames a second.",
+    )
+
+    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str) -> None:
+        self._weights, self._device = weights, device
+        self._points = load_checkpoint("lrnet", _read(files["g1"])).to(device)
+        self._differences = load_checkpoint("lrnet", _read(files["g2"])).to(device)
+
+    def score(self, track: Track) -> Scores:
+        sequences, time_s = blocks(track)
+        points, differences = self.streams(sequences)
+        fake = (points + differences) / 2
+        return Scores(
+            detector=self.card.name,
+            region="entire",
+            track_id=track.id,
+            weights=self._weights.id,
+            time_s=time_s,
+            fake=fake,
+            overall=float(fake.mean()),
+            vote=float((fake >= 0.5).mean()),
+        )
+
+    @torch.inference_mode()
+    def streams(self, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """P(fake) float32 (B,) by points and by differences, from landmarks float32 (B, 30, 136) in [-1, 1]."""
+        x = torch.from_numpy(sequences).to(self._device)
+        answers = self._points(x), self._differences(x[:, 1:] - x[:, :-1])
+        points, differences = (logits.softmax(dim=1)[:, 1].cpu().numpy() for logits in answers)
+        return points, differences
+
+
+def cut_blocks(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks (N, 68, 2) as float32 (floor((N - 1) / 30), 30, 136); no overlap, the tail is dropped."""
+    count = max(0, (len(landmarks) - 1) // BLOCK)
+    return np.ascontiguousarray(landmarks[: count * BLOCK], np.float32).reshape(count, BLOCK, -1)
+
+
+def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:
+    """What LRNet reads of a track: float32 (B, 30, 136), and the middle of each block in s, float64 (B,).
+
+    Blocks begin anew with each stretch; those with too many repeated landmarks are left out.
+
+    Raises:
+        NotApplicable: fewer than three blocks remain, or the footage is not of the kind LRNet can read.
+    """
+    stretches = track.stretches()
+    _check_rate(track, stretches)
+    if track.quality.repeated > MAX_REPEATED:
+        raise NotApplicable(
+            f"{track.quality.repeated:.0%} of the frames repeat the one before, so movement cannot be read from them; "
+            "upload the clip at its original frame rate."
+        )
+    longest = max(s.stop - s.start for s in stretches)
+    if longest < MIN_FRAMES:
+        raise NotApplicable(
+            f"{MIN_FRAMES} consecutive frames of one face are needed, {longest} were found; use a longer, steadier shot."
+        )
+    sequences, time_s = [], []
+    for stretch in stretches:
+        for i, block in enumerate(cut_blocks(track.calibrated[stretch])):
+            frames = slice(stretch.start + i * BLOCK, stretch.start + (i + 1) * BLOCK)
+            if (~track.seen[frames]).sum() <= MAX_IMPUTED:
+                sequences.append(block)
+                time_s.append((track.time_s[frames][0] + track.time_s[frames][-1]) / 2)
+    if len(sequences) < MIN_BLOCKS:
+        raise NotApplicable("The face was lost too often to read its movement; use a shot in which it stays in view.")
+    return np.stack(sequences), np.array(time_s, np.float64)
+
+
+def _check_rate(track: Track, stretches: list[slice]) -> None:
+    rate = track.quality.frame_rate_hz
+    low, high = RATE_HZ
+    if not low <= rate <= high:
+        raise NotApplicable(
+            f"{low:.0f} to {high:.0f} frames a second are needed, the clip has {rate:.1f}; "
+            "upload it at its original frame rate if that is within these bounds."
+        )
+    steps = np.concatenate([np.diff(track.time_s[s]) for s in stretches])
+    if len(steps) and (np.abs(steps * rate - 1) > 0.5).mean() > MAX_UNEVEN:
+        raise NotApplicable("The frames are unevenly spaced in time, so movement cannot be read from them.")
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors only: safetensors, or the published .pth through the restricted unpickler."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
