@@ -29,6 +29,12 @@ class Settings(BaseModel):
     some_signs: float = Field(0.65, gt=0, lt=1, alias="TELLTALE_SOME_SIGNS")
     no_signs: float = Field(0.35, gt=0, lt=1, alias="TELLTALE_NO_SIGNS")
     """Below this calibrated P(fake): no signs found. Between this and `some_signs`: inconclusive."""
+    max_minutes: float = Field(15, gt=0, alias="TELLTALE_MAX_MINUTES")
+    """An analysis that takes longer than this is stopped."""
+    at_once: int = Field(1, ge=1, alias="TELLTALE_AT_ONCE")
+    """Analyses that run side by side; one uses all cores already."""
+    waiting: int = Field(16, ge=1, alias="TELLTALE_WAITING")
+    """Requests that may wait for their turn before further ones are turned away."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
