@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import AppError
 
+VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds app.py."""
 

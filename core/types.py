@@ -173,7 +173,7 @@ class Skipped:
     region: str
     track_id: int
     reason: str
-    weights: str | None = None
+    weights: str
 
 
 @dataclass(frozen=True, slots=True)

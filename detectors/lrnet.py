@@ -95,7 +95,7 @@ def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:
     longest = max(s.stop - s.start for s in stretches)
     if longest < MIN_FRAMES:
         raise NotApplicable(
-            f"{MIN_FRAMES} consecutive frames of one face are needed, {longest} were found; use a longer, steadier shot."
+            f"{MIN_FRAMES} consecutive frames of one face are needed, {longest} were found; use a longer shot."
         )
     sequences, time_s = [], []
     for stretch in stretches:

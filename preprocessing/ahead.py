@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -10,7 +10,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterator[T], depth: int = 4) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int = 4) -> Generator[T, None, None]:
     """The same items, drawn by a thread of their own that is at most `depth` items ahead.
 
     Threads suffice because the work inside (FFmpeg, MediaPipe, OpenCV) releases the interpreter lock. What the source

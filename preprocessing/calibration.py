@@ -7,6 +7,7 @@ Features", CVPR 2021, in the form published with its code (frederickszk/LRNet, 2
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ STILL_PX = 1.42
 TRUSTED_PX = 2
 """Forward and back tracking must meet this closely, in grid px."""
 PROCESS_NOISE = 0.3
-LK = {
+LK: dict[str, Any] = {
     "winSize": (15, 15),
     "maxLevel": 3,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
@@ -52,16 +53,14 @@ class Patch:
     landmarks: np.ndarray
 
 
-def cut_patch(image: np.ndarray, landmarks: np.ndarray, first_extent_px: float) -> Patch | None:
-    """A copy large enough for any crop of a stretch that began with `first_extent_px`; None where the face is outside."""
+def cut_patch(image: np.ndarray, landmarks: np.ndarray, first_extent_px: float) -> Patch:
+    """A copy large enough for any crop of a stretch that began with `first_extent_px`."""
     height, width = image.shape[:2]
     reach = first_extent_px * SIZE_RANGE * MARGIN / 2 + 4
     x, y = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
     x1, y1 = max(0, int(x - reach)), max(0, int(y - reach))
     # A crop that meets the left or upper edge is pushed inside with its full side, so it reaches further right or down.
     x2, y2 = min(width, int(max(x, reach) + reach) + 1), min(height, int(max(y, reach) + reach) + 1)
-    if x2 - x1 < 2 or y2 - y1 < 2:
-        return None
     return Patch(image[y1:y2, x1:x2].copy(), x1, y1, (width, height), np.asarray(landmarks, np.float64))
 
 

@@ -25,7 +25,7 @@ class Gauge:
     def __init__(self) -> None:
         self._sharpness: list[float] = []
         self._count = self._repeated = 0
-        self.thumbnail = np.zeros((1, 1, 3), np.uint8)
+        self.thumbnail: np.ndarray = np.zeros((1, 1, 3), np.uint8)
         """uint8 (h, w, 3) RGB: the sharpest of the sampled views."""
 
     def see(self, frame: Frame, before: Frame | None, face: Face) -> None:

@@ -85,7 +85,7 @@ def _match(tracks: list["_Growing"], faces: list[Face]) -> dict[int, int]:
 
 
 def _unlike(a: Face, b: Face) -> float:
-    """Mean landmark distance over the face's extent, plus the share of the boxes that is not common; inf: not the same."""
+    """Mean landmark distance over the extent, plus the share of the boxes not in common; inf: another person."""
     extent = extent_px(a.landmarks)
     growth = extent_px(b.landmarks) / extent
     moved = np.linalg.norm((a.box[:2] + a.box[2:] - b.box[:2] - b.box[2:]) / 2) / extent

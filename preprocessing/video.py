@@ -86,7 +86,7 @@ def decode(path: Path, tally: Tally, *, settings: Settings, until_s: float = flo
             _check_size(picture.frame.width, picture.frame.height, settings)
             if tally.frames > settings.max_seconds * FASTEST_HZ:
                 raise InputError(f"The video has more than {FASTEST_HZ} frames a second; convert it to 60 or fewer.")
-            image = picture.frame.to_ndarray(format="rgb24")
+            image: np.ndarray = picture.frame.to_ndarray(format="rgb24")
             if picture.rotation:
                 image = np.ascontiguousarray(np.rot90(image, k=-picture.rotation // 90))
             tally.frames += 1

@@ -1,0 +1,49 @@
+"""Evidence becomes a number and a band: per person over methods, then per video over persons."""
+
+import math
+from collections.abc import Sequence
+
+from analysis.calibration import Evidence
+from core.settings import Settings
+from core.types import Label, Person
+
+CORRELATION = 0.5
+"""Assumed between methods that look at one face: two that agree are worth more than one and less than two."""
+MIN_COVERAGE = 0.5
+"""With less than this share looked at, "no signs" is not said."""
+
+
+def fuse(evidence: list[Evidence]) -> Evidence:
+    """Log-odds of n equally correlated witnesses: their sum over 1 + (n - 1) x correlation.
+
+    One witness stands as it is.
+
+    Raises:
+        ValueError: there is none. No evidence is not one half.
+    """
+    if not evidence:
+        raise ValueError("no evidence to fuse; the verdict is not_assessed")
+    weight = 1 / (1 + (len(evidence) - 1) * CORRELATION)
+    own = sum(e.sd**2 for e in evidence)
+    shared = sum(e.sd for e in evidence) ** 2 - own
+    return Evidence(weight * sum(e.logit for e in evidence), weight * math.sqrt(own + CORRELATION * shared))
+
+
+def band(fake: float, coverage: float, settings: Settings) -> Label:
+    """The band of a fused P(fake), by the operator's thresholds."""
+    if fake >= settings.strong_signs:
+        return Label.STRONG_SIGNS
+    if fake >= settings.some_signs:
+        return Label.SOME_SIGNS
+    if fake < settings.no_signs and coverage >= MIN_COVERAGE:
+        return Label.NO_SIGNS
+    return Label.INCONCLUSIVE
+
+
+def decisive(persons: Sequence[Person]) -> Person | None:
+    """The person whose verdict is the video's: the highest P(fake), since one manipulated face makes the video so.
+
+    None where nobody could be assessed. The more people, the more chances for a false alarm; the page says so.
+    """
+    assessed = [p for p in persons if p.verdict.fake is not None]
+    return max(assessed, key=lambda p: p.verdict.fake or 0.0, default=None)

@@ -1,0 +1,165 @@
+"""The main path, top to bottom: a file goes in, a report comes out."""
+
+import hashlib
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.calibration import source_offset
+from analysis.findings import describe, judge, weigh
+from core.errors import NotApplicable
+from core.settings import VERSION, Settings
+from core.types import Options, Progress, Report, Scores, Skipped, Track
+from core.weights import Weights
+from detectors import Choice, choices, choose, open_detector
+from detectors.engines import device, limit_threads
+from preprocessing.reading import OnProgress, Reading, read_tracks
+
+log = logging.getLogger(__name__)
+
+
+def analyze(
+    path: Path,
+    *,
+    name: str,
+    options: Options,
+    settings: Settings,
+    manifest: Mapping[str, Weights],
+    references: Sequence[Path] = (),
+    on_progress: OnProgress = lambda progress: None,
+) -> Report:
+    """The report on one file; but for id, clock and timings a pure function of file, options, settings and weights.
+
+    Args:
+        name: what the file is called; data, never a path.
+        references: genuine clips of the same source; how much higher than usual they score is taken off.
+        on_progress: called every few frames; what it raises (such as `Cancelled`) ends the analysis.
+
+    Raises:
+        InputError: the file, or a reference, is not a video this page takes.
+        WeightsError: a named detector or landmark backend is not ready.
+    """
+    began = time.perf_counter()
+    timings: dict[str, float] = {}
+    limit_threads()
+    chosen = choose(options.detectors, choices(manifest, settings))
+    sha256, fingerprint = identify(path, options, chosen, settings, references)
+    log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
+
+    def read(file: Path, called: str, digest: str) -> Reading:
+        return read_tracks(
+            file,
+            name=called,
+            sha256=digest,
+            options=options,
+            settings=settings,
+            manifest=manifest,
+            on_progress=on_progress,
+        )
+
+    with _timed(timings, "references"):
+        genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
+    with _timed(timings, "faces"):
+        reading = read(path, name, sha256)
+    with _timed(timings, "scores"):
+        answers = score(reading.tracks, chosen, settings, on_progress)
+
+    offsets = _offsets(genuine, manifest)
+    findings = [weigh(answer, manifest, offsets) for answer in answers]
+    persons = [describe(track, findings, settings) for track in reading.tracks]
+    verdict = judge(persons, reading, settings)
+    timings["total"] = time.perf_counter() - began
+
+    log.info("analysis of %s ends: %d people, %s, %.1f s", sha256[:8], len(persons), verdict.label, timings["total"])
+    return Report(
+        id=uuid.uuid4().hex,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        app_version=VERSION,
+        fingerprint=fingerprint,
+        options=replace(options, detectors=tuple(c.weights.id for c in chosen)),
+        video=reading.video,
+        verdict=verdict,
+        tracks=tuple(persons),
+        findings=tuple(finding for finding, _ in findings),
+        warnings=(*reading.warnings, *_reference_warnings(references, offsets)),
+        timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
+        device=device(),
+    )
+
+
+def identify(
+    path: Path, options: Options, chosen: Sequence[Choice], settings: Settings, references: Sequence[Path] = ()
+) -> tuple[str, str]:
+    """The file's SHA-256, and one over all that determines its report: file, options, weights, thresholds, version."""
+    sha256 = _hash(path)
+    determined_by = {
+        "file": sha256,
+        "references": sorted(_hash(file) for file in references),
+        "options": asdict(replace(options, detectors=())),
+        "weights": [
+            (c.weights.id, c.weights.sha256, c.weights.calibration and asdict(c.weights.calibration)) for c in chosen
+        ],
+        "thresholds": (settings.strong_signs, settings.some_signs, settings.no_signs),
+        "version": VERSION,
+    }
+    return sha256, hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+
+
+def score(
+    tracks: Sequence[Track],
+    chosen: Sequence[Choice],
+    settings: Settings,
+    on_progress: OnProgress = lambda progress: None,
+) -> list[Scores | Skipped]:
+    """What each chosen detector says of each track, or why it says nothing."""
+    answers: list[Scores | Skipped] = []
+    for choice in chosen:
+        on_progress(Progress(f"Scoring with {choice.card.title}", 1.0))
+        detector = open_detector(choice, settings, device())
+        for track in tracks:
+            try:
+                answers.append(detector.score(track))
+            except NotApplicable as reason:
+                answers.append(
+                    Skipped(choice.card.name, choice.weights.region, track.id, str(reason), choice.weights.id)
+                )
+    return answers
+
+
+def _offsets(genuine: Sequence[Scores | Skipped], manifest: Mapping[str, Weights]) -> dict[str, float]:
+    """By weights id, the raw log-odds to take off because this source scores high by itself."""
+    heard: dict[str, list[float]] = {}
+    for answer in genuine:
+        if isinstance(answer, Scores):
+            heard.setdefault(answer.weights, []).append(answer.overall)
+    calibrations = {id: manifest[id].calibration for id in heard}
+    return {id: source_offset(heard[id], known) for id, known in calibrations.items() if known}
+
+
+def _reference_warnings(references: Sequence[Path], offsets: Mapping[str, float]) -> list[str]:
+    if not references:
+        return []
+    if not offsets:
+        return ["None of the reference clips could be scored, so they changed nothing."]
+    return [
+        f"Scores of {id} were moved by {-offset:+.2f} log-odds towards the reference clips."
+        for id, offset in offsets.items()
+    ]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    timings[stage] = time.perf_counter() - began

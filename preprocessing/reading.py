@@ -1,0 +1,101 @@
+"""A file becomes the tracks of everyone in it: decoded once, with decoding, landmarks and calibration side by side."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.settings import Settings
+from core.types import Face, Frame, Options, Progress, Track, Video
+from core.weights import Weights
+from preprocessing.ahead import ahead
+from preprocessing.landmarks import LandmarkBackend, open_landmarks
+from preprocessing.tracking import Cuts, follow
+from preprocessing.video import Tally, decode, probe
+
+LOOK_S = {"fast": 10.0, "standard": 60.0, "thorough": float("inf")}
+"""How much of a video is looked at, from its beginning, by thoroughness."""
+REPORT_EVERY = 5
+"""Frames between two reports of progress; a cancelled analysis stops at the next."""
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The faces of a video; `looked_at` is the share of its length that was read."""
+
+    video: Video
+    tracks: list[Track]
+    looked_at: float
+    warnings: list[str]
+
+
+def read_tracks(
+    path: Path,
+    *,
+    name: str,
+    sha256: str,
+    options: Options,
+    settings: Settings,
+    manifest: Mapping[str, Weights],
+    on_progress: OnProgress = lambda progress: None,
+) -> Reading:
+    """Everyone in the file, in order of appearance.
+
+    Raises:
+        InputError: not a video this page takes.
+        WeightsError: the landmark backend is not ready.
+    """
+    on_progress(Progress("Opening the video", 0.0))
+    video = probe(path, name=name, sha256=sha256, settings=settings)
+    until_s = LOOK_S[options.thoroughness]
+    tally = Tally()
+    with (
+        closing(open_landmarks(options.landmarks, manifest, settings)) as landmarks,
+        closing(ahead(decode(path, tally, settings=settings, until_s=until_s))) as frames,
+        closing(ahead(_find_faces(frames, landmarks))) as found,
+    ):
+        tracks = sorted(follow(_reporting(found, min(video.duration_s, until_s), on_progress)), key=lambda t: t.id)
+    duration_s = max(video.duration_s, tally.end_s)
+    return Reading(
+        video=replace(video, frames_decoded=tally.frames, duration_s=duration_s),
+        tracks=tracks,
+        looked_at=min(1.0, until_s / duration_s) if duration_s else 1.0,
+        warnings=_warnings(video, tally, until_s),
+    )
+
+
+_Found = tuple[Frame, list[Face], bool]
+
+
+def _find_faces(frames: Iterator[Frame], landmarks: LandmarkBackend) -> Iterator[_Found]:
+    cuts = Cuts()
+    for frame in frames:
+        cut = cuts.is_cut(frame.image)
+        if cut:
+            landmarks.reset()
+        yield frame, landmarks.find(frame.image), cut
+
+
+def _reporting(found: Iterator[_Found], length_s: float, on_progress: OnProgress) -> Iterator[_Found]:
+    for frame, faces, cut in found:
+        if frame.index % REPORT_EVERY == 0:
+            people = f"{len(faces)} face{'' if len(faces) == 1 else 's'} in view"
+            on_progress(
+                Progress(
+                    f"Following faces at {frame.time_s:.1f} s: {people}", min(1.0, frame.time_s / max(length_s, 1e-3))
+                )
+            )
+        yield frame, faces, cut
+
+
+def _warnings(video: Video, tally: Tally, until_s: float) -> list[str]:
+    warnings = []
+    if video.duration_s > until_s:
+        warnings.append(f"Only the first {until_s:.0f} s were looked at; choose a higher thoroughness for more.")
+    elif video.frames and video.frames != tally.frames:
+        warnings.append(f"The file claims {video.frames} frames; {tally.frames} could be decoded.")
+    if tally.broken:
+        warnings.append(f"{tally.broken} damaged pieces of the file were passed over.")
+    return warnings
