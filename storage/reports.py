@@ -1,0 +1,176 @@
+"""Reports in, reports out; nobody else sees a row, a session or SQL.
+
+A row's attributes are named as the record's fields, so both are copied by name, and a field without a column raises at
+the first report that is added.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import sessionmaker
+
+from core.errors import AppError, ReportNotFound
+from core.types import Finding, Label, Person, Report
+from storage.database import open_database
+from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow
+
+SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores")
+"""The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One report in a listing: `name` is the video's, `fake` P(fake) or None, `persons` how many it found."""
+
+    id: str
+    created_at: str
+    name: str
+    duration_s: float
+    label: Label
+    fake: float | None
+    persons: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One page of a listing; `total` counts the reports on all its pages."""
+
+    rows: tuple[HistoryRow, ...]
+    total: int
+
+
+class ReportStore:
+    """The reports of every owner, each seen by its own owner only.
+
+    The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._session = sessionmaker(open_database(url))
+
+    def add(self, report: Report, *, owner: str) -> None:
+        """Keeps a report whole, save for its motions, whose landmarks are rounded as `storage.tables` says."""
+        with self._session.begin() as session:
+            session.add(_row(report, owner))
+
+    def get(self, report_id: str, *, owner: str) -> Report:
+        """The report of this id.
+
+        Raises:
+            ReportNotFound: there is none, or it is another owner's.
+        """
+        wanted = select(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner)
+        with self._session() as session:
+            row = session.scalar(wanted)
+            if row is None:
+                raise _not_found()
+            return _report(row)
+
+    def find(self, fingerprint: str, *, owner: str) -> Report | None:
+        """The owner's newest report of the same file, settings and weights."""
+        wanted = (
+            select(ReportRow)
+            .where(ReportRow.owner == owner, ReportRow.fingerprint == fingerprint)
+            .order_by(ReportRow.created_at.desc())
+            .limit(1)
+        )
+        with self._session() as session:
+            row = session.scalar(wanted)
+            return None if row is None else _report(row)
+
+    def history(
+        self, *, owner: str, page: int = 1, page_size: int = 20, label: Label | None = None, text: str | None = None
+    ) -> History:
+        """The owner's reports, newest first.
+
+        Args:
+            label: only reports with this verdict.
+            text: only videos whose name contains it, in either case; `%` and `_` mean themselves.
+
+        Raises:
+            AppError: page or page_size is below 1.
+        """
+        if page < 1 or page_size < 1:
+            raise AppError(f"Pages count from 1 and hold at least 1 report, got page {page} of {page_size}.")
+        column = ReportRow.__table__.c
+        wanted = [column.owner == owner]
+        if label is not None:
+            wanted.append(column.verdict_label == label)
+        if text is not None:
+            wanted.append(column.video_name.icontains(text, autoescape=True))
+        persons = select(func.count()).where(PersonRow.report_id == column.id).scalar_subquery()
+        rows = (
+            select(
+                column.id,
+                column.created_at,
+                column.video_name,
+                column.video_duration_s,
+                column.verdict_label,
+                column.verdict_fake,
+                persons,
+            )
+            .where(*wanted)
+            # Reports of the same instant still need one order, or a row could show on two pages.
+            .order_by(column.created_at.desc(), column.id.desc())
+            .limit(page_size)
+            .offset((page - 1) * page_size)
+        )
+        with self._session() as session:
+            total = session.scalar(select(func.count()).select_from(ReportRow).where(*wanted))
+            return History(tuple(HistoryRow(*row) for row in session.execute(rows)), total or 0)
+
+    def delete(self, report_id: str, *, owner: str) -> None:
+        """Removes a report with all that hangs on it.
+
+        Raises:
+            ReportNotFound: there is none, or it is another owner's.
+        """
+        unwanted = delete(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner).returning(ReportRow.id)
+        with self._session.begin() as session:
+            if session.scalar(unwanted) is None:
+                raise _not_found()
+
+
+def _row(report: Report, owner: str) -> ReportRow:
+    return ReportRow(
+        owner=owner,
+        tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
+        findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
+        **_copy(report, *_names(Report, "tracks", "findings")),
+    )
+
+
+def _finding_row(position: int, finding: Finding) -> FindingRow:
+    return FindingRow(
+        position=position,
+        score=ScoreRow(**_copy(finding, *SCORE)) if finding.status == "scored" else None,
+        **_copy(finding, *_names(Finding, "status", *SCORE)),
+    )
+
+
+def _report(row: ReportRow) -> Report:
+    return Report(
+        tracks=tuple(Person(**_copy(person, *_names(Person))) for person in row.tracks),
+        findings=tuple(_finding(finding) for finding in row.findings),
+        **_copy(row, *_names(Report, "tracks", "findings")),
+    )
+
+
+def _finding(row: FindingRow) -> Finding:
+    score = _copy(row.score, *SCORE) if row.score else {}
+    return Finding(
+        status="scored" if row.score else "skipped", **score, **_copy(row, *_names(Finding, "status", *SCORE))
+    )
+
+
+def _names(record: type, *without: str) -> list[str]:
+    return [field.name for field in fields(record) if field.name not in without]
+
+
+def _copy(source: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
+
+
+def _not_found() -> ReportNotFound:
+    return ReportNotFound("This report was deleted, never was, or is another visitor's; the history lists yours.")
