@@ -1,0 +1,92 @@
+"""Start: settings, folders, logging, store, page; nothing else."""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from core.errors import AppError
+from core.settings import Settings
+
+log = logging.getLogger("telltale")
+
+WRITABLE = {
+    "TMPDIR": "tmp",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_CONFIG_HOME": "cache/config",
+    "HF_HOME": "cache/huggingface",
+    "TORCH_HOME": "cache/torch",
+    "MPLCONFIGDIR": "cache/matplotlib",
+    "NUMBA_CACHE_DIR": "cache/numba",
+}
+"""Where libraries write when asked nothing, and the folder of ours they are given instead."""
+
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
+
+def prepare(settings: Settings) -> None:
+    """Nothing is written outside the data folder, nothing is sent anywhere, and nothing is left of the last run.
+
+    Libraries read these variables once, so this comes before they are imported.
+    """
+    for folder in (settings.uploads, settings.data / WRITABLE["TMPDIR"]):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
+    tempfile.tempdir = os.environ["TMPDIR"]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def serve(settings: Settings) -> None:
+    """Runs the page until the process is told to end."""
+    if os.environ.get("SPACES_ZERO_GPU"):
+        import spaces  # before anything that imports torch
+
+        on_gpu = spaces.GPU
+    else:
+        on_gpu = None
+    from analysis.pipeline import analyze, identify
+    from core.weights import load_manifest
+    from storage import ReportStore, upgrade
+    from ui import build, launch_options
+    from ui.visit import Desk, follow
+
+    upgrade(settings.database_url)
+    desk = Desk(
+        settings,
+        load_manifest(),
+        ReportStore(settings.database_url),
+        identify=identify,
+        analyze=analyze,
+        follow=on_gpu(follow) if on_gpu else follow,
+    )
+    page = build(desk)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    _, address, _ = page.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    log.info("Telltale is at %s", address)
+    ended.wait()
+    page.close(verbose=False)
+    shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def main() -> int:
+    try:
+        settings = Settings.from_env(os.environ)
+        prepare(settings)
+        serve(settings)
+    except (AppError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

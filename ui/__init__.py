@@ -1,0 +1,72 @@
+"""The page: `build` lays it out, `launch_options` says how it is to be served."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.settings import Settings
+from core.types import Report
+from ui.about import about_tab
+from ui.analyze import analyze_tab
+from ui.api import endpoints
+from ui.detectors import detectors_tab
+from ui.history import history_tab
+from ui.uploads import keep_uploads_apart
+from ui.visit import Desk, new_secret, visitor
+
+ASSETS = Path(__file__).parent / "assets"
+
+SWEEP_S, KEEP_S = 300, 3600
+"""How often uploads are looked through, and how old one that was never analysed may get; longer than any wait."""
+
+
+def build(desk: Desk) -> gr.Blocks:
+    """The whole page with its endpoints, ready to launch."""
+    keep_uploads_apart()
+    with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S), fill_width=False) as page:
+        # The key of this visitor's reports, known to their browser alone; `secret` is sent to every page and protects nothing.
+        secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
+        page.load(new_secret, secret, secret, queue=False, api_visibility="private", show_progress="hidden")
+        gr.HTML(
+            '<header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation in video, '
+            "and shows where, when and by which method.</p></header>"
+        )
+
+        def find(report_id: str, secret: str | None, request: gr.Request) -> Report:
+            return desk.store.get(report_id, owner=visitor(secret, request))
+
+        with gr.Tabs():
+            with gr.Tab("Analyze", id="analyze"):
+                analyze_tab(desk, secret, find)
+            with gr.Tab("History", id="history") as history:
+                history_tab(desk.store, secret, find, opened=history)
+            with gr.Tab("Detectors", id="detectors"):
+                detectors_tab(desk)
+            with gr.Tab("About", id="about"):
+                about_tab(desk.settings)
+        endpoints(desk)
+    # Outside the queue (`api_open`) a request would run beside the analysis that has its turn.
+    return page.queue(max_size=desk.settings.waiting, api_open=False)
+
+
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that keep visitors' files and errors private and the page free of outside requests."""
+    fonts = ["system-ui", "sans-serif"]
+    return {
+        "server_name": settings.server_name,
+        "server_port": settings.server_port,
+        "max_file_size": f"{settings.max_mb:g}mb",
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "share": False,
+        "footer_links": ["api"],
+        "theme": gr.themes.Soft(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue"),
+        "css": (ASSETS / "telltale.css").read_text(encoding="utf-8"),
+        "head": f"<script>{(ASSETS / 'telltale.js').read_text(encoding='utf-8')}</script>",
+    }

@@ -1,0 +1,164 @@
+"""The tab Analyze: a clip in, a verdict out."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import gradio as gr
+from markupsafe import Markup
+
+from core.settings import Settings
+from core.types import Options, Progress, Report, Thoroughness
+from detectors import Choice, choices
+from preprocessing.landmarks import landmark_backends
+from ui.messages import Refusal, duration, friendly, told
+from ui.result import ReportView
+from ui.visit import Answer, Desk, visitor
+
+EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
+EXAMPLE_TEXT = (
+    "The example was made for this page: a public-domain portrait of an astronaut, gently moved, with the face blended "
+    "anew onto itself in the second half."
+)
+ANALYSES = "analyses"
+"""Concurrency group of everything that analyses: page and programs wait in one line."""
+
+FROM_STORE = "You had this very file analysed before, with the same settings and weights: this is the report made then."
+
+
+def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]) -> None:
+    offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=320):
+            video = gr.Video(
+                label="Video", sources=["upload"], format=None, autoplay=False, elem_id="clip", height=360, buttons=[]
+            )
+            gr.HTML(_limits(desk.settings))
+            with gr.Row():
+                example = gr.Button("Use the example clip", size="sm", visible=EXAMPLE.exists())
+            gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
+        with gr.Column(scale=2, min_width=300):
+            detectors = gr.CheckboxGroup(
+                [(_name(c), c.weights.id) for c in offered if c.ready],
+                value=_first_of_each(offered),
+                label="Detectors",
+                info="What to look with. Each one judges by itself; what they say is then weighed together.",
+                elem_classes="options",
+            )
+            gr.HTML(_not_ready([(_name(c), c.reason) for c in offered if c.reason]))
+            with gr.Accordion("More settings", open=False):
+                thoroughness = gr.Radio(
+                    [(t.capitalize(), t) for t in get_args(Thoroughness)],
+                    value="standard",
+                    label="Thoroughness",
+                    info="How much of a long video is looked at.",
+                )
+                landmarks = gr.Radio(
+                    [(b.title, b.name) for b in backends if not b.reason],
+                    value=backends[0].name,
+                    label="Landmarks",
+                    info="What finds the points of the face.",
+                )
+                gr.HTML(_not_ready([(b.title, b.reason) for b in backends if b.reason]))
+            with gr.Row():
+                start = gr.Button("Analyze", variant="primary", elem_id="start")
+                cancel = gr.Button("Cancel", variant="stop", interactive=False)
+            status = gr.HTML(elem_id="status")
+    view = ReportView("analyze", find, secret)
+
+    def run(
+        upload: str | None,
+        names: list[str],
+        thoroughness: Thoroughness,
+        landmarks: str,
+        secret: str | None,
+        request: gr.Request,
+    ) -> Iterator[dict[Any, Any]]:
+        options = Options(tuple(names), thoroughness=thoroughness, landmarks=landmarks)
+        for step in told(desk.visit(upload, options, visitor(secret, request))):
+            match step:
+                case Progress():
+                    yield {status: _bar(step)}
+                case Refusal():
+                    yield {status: _refused(step)} | idle
+                case Answer():
+                    yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
+
+    @friendly
+    def take_example() -> str:
+        folder = desk.settings.uploads / secrets.token_hex(16)
+        folder.mkdir(parents=True)
+        return str(shutil.copy(EXAMPLE, folder))
+
+    idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
+    busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
+    quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    example.click(take_example, None, video, **quick)
+    video.change(None, video, None, js="telltale.keep")
+    waiting = start.click(
+        lambda: {status: _bar(Progress("Waiting for its turn", 0.0))} | busy | view.hide(),
+        None,
+        [status, start, cancel, *view.outputs],
+        **quick,
+    )
+    running = waiting.then(
+        run,
+        [video, detectors, thoroughness, landmarks, secret],
+        [status, start, cancel, *view.outputs],
+        js="telltale.fresh",
+        concurrency_id=ANALYSES,
+        concurrency_limit=desk.settings.at_once,
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    view.add_frames("analyze", running)
+    running.failure(lambda: {status: _refused(Refusal(FULL))} | idle, None, [status, start, cancel], **quick)
+    cancel.click(lambda: {status: STOPPED} | idle, None, [status, start, cancel], cancels=[running], **quick)
+
+
+FULL = "Too many people are waiting for an analysis just now; try again in a few minutes."
+STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was deleted from the server.</p>')
+
+
+def _name(choice: Choice) -> str:
+    return f"{choice.card.title} ({choice.weights.id})"
+
+
+def _first_of_each(offered: list[Choice]) -> list[str]:
+    """The preferred set of weights of every detector that is ready."""
+    first: dict[str, str] = {}
+    for choice in offered:
+        if choice.ready:
+            first.setdefault(choice.card.name, choice.weights.id)
+    return list(first.values())
+
+
+def _limits(settings: Settings) -> Markup:
+    return Markup(
+        '<p class="hint">Up to {:.0f} MB, {} and {} px a side. The file is deleted from the server as soon as its '
+        "analysis ends.</p>"
+    ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
+
+
+def _not_ready(greyed: list[tuple[str, str | None]]) -> Markup:
+    """Choices that cannot be made here, each with its reason."""
+    items = [
+        Markup('<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>').format(
+            *choice
+        )
+        for choice in greyed
+    ]
+    return Markup('<ul class="greyed">{}</ul>').format(Markup("").join(items)) if items else Markup("")
+
+
+def _bar(progress: Progress) -> Markup:
+    return Markup(
+        '<div class="progress"><label for="progress" role="status">{}</label><progress id="progress" max="1" value="{:.3f}">'
+        "</progress><span>{:.0%}</span></div>"
+    ).format(progress.stage, progress.fraction, progress.fraction)
+
+
+def _refused(refusal: Refusal) -> Markup:
+    return Markup('<p class="refused" role="alert"><strong>No report.</strong> {}</p>').format(refusal.sentence)

@@ -1,0 +1,100 @@
+"""Words for people: verdicts, numbers and times as they read on the page, and what becomes of an error."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from core.errors import AppError
+from core.types import Label
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BANDS = {
+    Label.STRONG_SIGNS: "Strong signs of manipulation",
+    Label.SOME_SIGNS: "Some signs of manipulation",
+    Label.INCONCLUSIVE: "Inconclusive",
+    Label.NO_SIGNS: "No signs found by these methods",
+    Label.NOT_ASSESSED: "Could not assess",
+}
+
+MARKS = {
+    Label.STRONG_SIGNS: "▲▲",
+    Label.SOME_SIGNS: "▲",
+    Label.INCONCLUSIVE: "◆",
+    Label.NO_SIGNS: "○",
+    Label.NOT_ASSESSED: "–",
+}
+"""A shape beside each band, so that none is told by colour alone."""
+
+BUG = "Something went wrong on the server. It has been logged; try again, or try another file."
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no report: one sentence for the person at the page."""
+
+    sentence: str
+
+
+def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler of an event, whose errors reach people and programs as one sentence (`gr.Error`)."""
+    if inspect.isgeneratorfunction(handler):
+
+        @wraps(handler)
+        def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            try:
+                yield from handler(*args, **kwargs)
+            except Exception as error:
+                raise gr.Error(_sentence(error), print_exception=False) from error
+
+        return steps
+
+    @wraps(handler)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:
+            raise gr.Error(_sentence(error), print_exception=False) from error
+
+    return call
+
+
+def told(steps: Iterator[T]) -> Iterator[T | Refusal]:
+    """The steps of an analysis, with an error as the last of them: for a page that shows it in its own place."""
+    try:
+        yield from steps
+    except Exception as error:
+        yield Refusal(_sentence(error))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, AppError | gr.Error):
+        return str(error.message if isinstance(error, gr.Error) else error)
+    log.error("A handler failed", exc_info=error)
+    return BUG
+
+
+def number(probability: float) -> str:
+    return f"{probability:.2f}"
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def clock(seconds: float) -> str:
+    """65.2 as "1:05.2"."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
+
+
+def duration(seconds: float) -> str:
+    """How long, in the unit people would use: "40 s", "5 min"."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f}".removesuffix(".0") + " min"

@@ -1,0 +1,151 @@
+"""From an upload to a report: the door, the store, the analysis, and the end of the uploaded file."""
+
+import hashlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import gradio as gr
+
+from core.errors import Cancelled, InputError
+from core.settings import Settings
+from core.types import Options, Progress, Report
+from core.weights import Weights
+from detectors import choices, choose
+from storage import ReportStore
+from ui.messages import duration
+from ui.uploads import discard
+
+POLL_S = 0.25
+"""How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
+VISITOR_HEADER = "x-telltale-visitor"
+MIN_SECRET = 16
+"""Characters of a visitor's own secret; fewer could be guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A report, and whether it was made before."""
+
+    report: Report
+    from_store: bool
+
+
+def follow(
+    analyze: Callable[..., Report], path: Path, *, max_minutes: float, **request: Any
+) -> Iterator[Progress | Report]:
+    """Runs an analysis in a thread of its own: its progress every quarter of a second, in the end its report.
+
+    Closing the generator stops the work at its next sign of life. A plain function in a thread could not be stopped.
+    """
+    news: deque[Progress] = deque([Progress("Starting", 0.0)], maxlen=1)
+    report: Future[Report] = Future()
+    stop, end = Event(), time.monotonic() + 60 * max_minutes
+
+    def on_progress(progress: Progress) -> None:
+        if stop.is_set():
+            raise Cancelled("The analysis was stopped.")
+        if time.monotonic() > end:
+            raise InputError(
+                f"The analysis took longer than {duration(60 * max_minutes)} and was stopped. Trim the video, "
+                "choose fewer detectors or a faster setting, and try again."
+            )
+        news.append(progress)
+
+    def work() -> None:
+        try:
+            report.set_result(analyze(path, on_progress=on_progress, **request))
+        except BaseException as error:
+            report.set_exception(error)
+
+    Thread(target=work, name="analysis", daemon=True).start()
+    try:
+        while not report.done():
+            yield news[0]
+            wait([report], timeout=POLL_S)
+        yield report.result()
+    finally:
+        stop.set()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where visitors are served. `identify` and `analyze` are those of `analysis.pipeline`."""
+
+    settings: Settings
+    manifest: Mapping[str, Weights]
+    store: ReportStore
+    identify: Callable[..., tuple[str, str]]
+    analyze: Callable[..., Report]
+    follow: Callable[..., Iterator[Progress | Report]] = follow
+
+    def visit(
+        self, upload: str | None, options: Options, owner: str, *, references: Sequence[str] = ()
+    ) -> Iterator[Progress | Answer]:
+        """Signs of life while the analysis runs, then the answer. However it ends, the uploaded files are deleted.
+
+        Raises:
+            AppError: the upload cannot be analysed, or a detector is not ready.
+        """
+        files = [Path(name) for name in (upload, *references) if name]
+        try:
+            yield Progress("Looking at the file", 0.0)
+            path = self._door(upload)
+            genuine = [self._door(reference) for reference in references]
+            chosen = choose(options.detectors, choices(self.manifest, self.settings))
+            _, fingerprint = self.identify(path, options, chosen, self.settings, genuine)
+            known = self.store.find(fingerprint, owner=owner)
+            if known:
+                yield Answer(known, from_store=True)
+                return
+            request = {
+                "name": path.name,
+                "options": options,
+                "settings": self.settings,
+                "manifest": self.manifest,
+                "references": genuine,
+            }
+            for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **request):
+                if isinstance(step, Report):
+                    self.store.add(step, owner=owner)
+                    yield Answer(step, from_store=False)
+                else:
+                    yield step
+        finally:
+            discard(files)
+
+    def _door(self, upload: str | None) -> Path:
+        if not upload:
+            raise InputError("Choose a video first.")
+        path = Path(upload)
+        if not path.is_file():
+            raise InputError("The uploaded video is no longer on the server; drop it here again.")
+        if path.stat().st_size > self.settings.max_mb * 1e6:
+            raise InputError(f"This page takes videos of up to {self.settings.max_mb:.0f} MB. Trim it and try again.")
+        return path
+
+
+def new_secret(known: str | None) -> str:
+    """The secret of a page: the one this browser keeps, or a new one of 128 random bits."""
+    return known or secrets.token_urlsafe(16)
+
+
+def visitor(secret: str | None, request: gr.Request) -> str:
+    """Whose reports these are: a hash of what only this visitor knows, so that the database holds no key to them.
+
+    Pages keep a random secret in the browser; programs may send one of theirs in the header `x-telltale-visitor`,
+    and without it their reports belong to the session.
+
+    Raises:
+        InputError: a secret that others could guess.
+    """
+    secret = secret or request.headers.get(VISITOR_HEADER)
+    if len(secret or request.session_hash or "") < MIN_SECRET:
+        raise InputError(f"Send a random text of at least {MIN_SECRET} characters of your own as {VISITOR_HEADER}.")
+    return hashlib.sha256((f"visitor:{secret}" if secret else f"session:{request.session_hash}").encode()).hexdigest()
