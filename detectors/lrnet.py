@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import NotApplicable
-from core.types import Scores, Track
+from core.types import LANDMARKS, Scores, Track
 from core.weights import Weights
 from detectors.base import Card, Detector
 from detectors.networks import load_checkpoint
@@ -74,7 +74,7 @@ class LRNet(Detector):
 def cut_blocks(landmarks: np.ndarray) -> np.ndarray:
     """Landmarks (N, 68, 2) as float32 (floor((N - 1) / 30), 30, 136); no overlap, the tail is dropped."""
     count = max(0, (len(landmarks) - 1) // BLOCK)
-    return np.ascontiguousarray(landmarks[: count * BLOCK], np.float32).reshape(count, BLOCK, -1)
+    return np.ascontiguousarray(landmarks[: count * BLOCK], np.float32).reshape(count, BLOCK, 2 * LANDMARKS)
 
 
 def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:

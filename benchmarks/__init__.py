@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy; each file is one command that prints a table."""

@@ -1,0 +1,139 @@
+"""From scores to a verdict: algebra of evidence, bands, and words."""
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.calibration import Evidence, calibrate, raw_logit, sigmoid, source_offset
+from analysis.explanation import explain_person, explain_video
+from analysis.fusion import band, decisive, fuse
+from core.settings import Settings
+from core.types import Finding, Label, Person, Quality, Scores, Verdict
+from core.weights import Calibration
+
+SETTINGS = Settings.from_env({"TELLTALE_STRONG_SIGNS": "0.8", "TELLTALE_SOME_SIGNS": "0.6", "TELLTALE_NO_SIGNS": "0.3"})
+CERTAIN = ((0.0, 0.0), (0.0, 0.0))
+
+
+def scores(*fake):
+    return Scores(
+        "lrnet", "entire", 1, "w", np.arange(len(fake), dtype=float), np.array(fake, np.float32), float(np.mean(fake))
+    )
+
+
+def calibration(slope=1.0, intercept=0.0, covariance=CERTAIN, real_logit=0.0):
+    return Calibration(slope, intercept, covariance, real_logit, "made up", 10)
+
+
+def person(number, fake):
+    label = Label.NOT_ASSESSED if fake is None else band(fake, 1.0, SETTINGS)
+    interval = None if fake is None else (fake, fake)
+    return Person(
+        number, 0.0, 1.0, 25, 100.0, Verdict(label, fake, interval, 1.0, f"about {number}"), Quality(1, 0, 1, 25, 0, 0)
+    )
+
+
+def test_calibration_by_the_identity_changes_nothing():
+    assert calibrate(scores(0.7, 0.7), calibration()).fake == pytest.approx(0.7)
+
+
+def test_a_detector_without_skill_says_nothing_however_sure_it_sounds():
+    assert calibrate(scores(0.999, 0.999), calibration(slope=0.0)).fake == 0.5
+
+
+def test_the_interval_widens_with_disagreement_and_with_doubt_about_the_calibration():
+    agreed = calibrate(scores(0.7, 0.7, 0.7), calibration())
+    split = calibrate(scores(0.5, 0.7, 0.9), calibration())
+    doubtful = calibrate(scores(0.7, 0.7, 0.7), calibration(covariance=((0.0, 0.0), (0.0, 0.25))))
+    assert agreed.interval == pytest.approx((0.7, 0.7))
+    assert split.interval[0] < 0.7 < split.interval[1]
+    assert doubtful.sd == pytest.approx(0.5)
+
+
+def test_a_source_that_scores_high_by_itself_is_taken_off_by_degrees():
+    known = calibration(real_logit=-1.0)
+    assert source_offset([], known) == 0
+    one, many = source_offset([0.8], known), source_offset([0.8] * 100, known)
+    assert 0 < one < many < raw_logit(0.8) + 1.0
+    assert calibrate(scores(0.8), known, offset=one).fake < calibrate(scores(0.8), known).fake
+
+
+def test_one_witness_stands_as_it_is():
+    assert fuse([Evidence(0.7, 0.2)]) == Evidence(0.7, 0.2)
+
+
+def test_two_that_agree_are_worth_more_than_one_and_less_than_two():
+    assert 1.0 < fuse([Evidence(1.0, 0.1)] * 2).logit < 2.0
+
+
+def test_fusion_is_symmetric_in_order_and_in_sign():
+    a, b = Evidence(1.3, 0.2), Evidence(-0.4, 0.5)
+    assert fuse([a, b]) == fuse([b, a])
+    assert fuse([Evidence(-1.3, 0.2), Evidence(0.4, 0.5)]).logit == pytest.approx(-fuse([a, b]).logit)
+
+
+def test_no_evidence_has_no_number():
+    with pytest.raises(ValueError, match="not_assessed"):
+        fuse([])
+    with pytest.raises(ValueError, match="unless it is not_assessed"):
+        Verdict(Label.NOT_ASSESSED, 0.5, None, 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("fake", "coverage", "label"),
+    [
+        (0.8, 0.1, Label.STRONG_SIGNS),
+        (0.6, 1.0, Label.SOME_SIGNS),
+        (0.5, 1.0, Label.INCONCLUSIVE),
+        (0.2, 1.0, Label.NO_SIGNS),
+        (0.2, 0.4, Label.INCONCLUSIVE),
+    ],
+)
+def test_bands(fake, coverage, label):
+    assert band(fake, coverage, SETTINGS) is label
+
+
+def test_the_verdict_of_a_video_is_that_of_its_most_suspicious_person():
+    assert decisive([person(1, 0.2), person(2, 0.9), person(3, None)]).id == 2
+    assert decisive([person(1, None)]) is None
+    assert decisive([]) is None
+
+
+def test_reasons_say_who_by_what_and_who_could_not_be_judged():
+    found = Finding(
+        detector="lrnet",
+        region="entire",
+        track_id=2,
+        status="scored",
+        fake=0.9,
+        overall=0.7,
+        vote=0.75,
+        time_s=(0.0, 1.0, 2.0, 3.0),
+        scores=(0.9, 0.8, 0.7, 0.4),
+    )
+    said = explain_person(Label.STRONG_SIGNS, [found])
+    assert "LRNet" in said
+    assert "3 of 4" in said
+    crowd = [person(1, 0.2), person(2, 0.9), person(3, None)]
+    video = explain_video(Label.STRONG_SIGNS, crowd, crowd[1], frames=100)
+    assert "person 2" in video
+    assert "1 of 3 people could not be assessed" in video
+    assert "No face was found in the 100 frames" in explain_video(Label.NOT_ASSESSED, [], None, frames=100)
+
+
+def test_a_skip_is_explained_once_by_its_own_reason():
+    skipped = [Finding("lrnet", "entire", 1, "skipped", reason="Too short.")] * 2
+    assert explain_person(Label.NOT_ASSESSED, skipped) == "Too short."
+
+
+@pytest.mark.parametrize("label", list(Label))
+def test_no_words_of_ours_call_a_video_real(label):
+    found = Finding("lrnet", "entire", 1, "scored", fake=0.1, overall=0.1, vote=0.0, time_s=(0.0,), scores=(0.1,))
+    said = explain_person(label, [found]).lower()
+    assert not {"real", "authentic", "fake"} & set(said.replace(".", " ").replace(",", " ").split())
+
+
+def test_raw_logits_are_bounded_and_inverted_by_the_sigmoid():
+    assert raw_logit(1.0) == pytest.approx(math.log(99))
+    assert sigmoid(raw_logit(0.3)) == pytest.approx(0.3)
