@@ -13,6 +13,12 @@ from core.types import Face
 from core.weights import Weights, locate
 
 MAX_FACES = 5
+SEARCH_EVERY = 10
+"""While somebody is missing, every tenth frame is searched in pieces."""
+LOOK_ROUND_EVERY = 50
+"""While people are followed in close-ups, so often newcomers are looked for."""
+SAME_FACE = 0.3
+"""Overlap of two boxes that are one face."""
 FAN_WEIGHTS = "landmarks/fan"
 FAN_MIN_SCORE = 0.1
 """Upstream's bound: below this mean heat the points are not a face."""
@@ -50,27 +56,133 @@ class Backend:
 
 
 class FaceMesh:
-    """MediaPipe FaceMesh in video mode with refined (attention) points; the models are in the wheel."""
+    """MediaPipe FaceMesh in video mode with refined (attention) points; the models are in the wheel.
+
+    Its own face finder overlooks faces narrower than about an eighth of the picture. Where it finds nobody, the picture
+    is searched in pieces, and each person found is followed in a close-up of their own.
+    """
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Solution  # seconds to import
+        from mediapipe.python.solutions.face_detection import FaceDetection  # seconds to import
 
-        self._solution = Solution(static_image_mode=False, max_num_faces=MAX_FACES, refine_landmarks=True)
+        self._finder = FaceDetection(model_selection=0)
+        self._views = [_View(None)]
+        self._unsearched = SEARCH_EVERY
 
     def find(self, image: np.ndarray) -> list[Face]:
         return [_face(mesh[IBUG_68]) for mesh in self.meshes(image)]
 
     def meshes(self, image: np.ndarray) -> list[np.ndarray]:
         """float32 (478, 2) frame px per face. Not rounded: LRNet reads a pixel of jitter as a sign of manipulation."""
-        height, width = image.shape[:2]
-        found = self._solution.process(image).multi_face_landmarks or []
-        return [np.array([(p.x * width, p.y * height) for p in face.landmark], np.float32) for face in found]
+        by_view = [(view, view.meshes(image)) for view in self._views]
+        lost = [view for view, found in by_view if not found]
+        found = _once_each([mesh for _, meshes in by_view for mesh in meshes])
+        self._unsearched += 1
+        looks_round = self._views[0].window is not None and self._unsearched >= LOOK_ROUND_EVERY
+        if looks_round or (lost and self._unsearched >= SEARCH_EVERY):
+            self._unsearched = 0
+            found = self._search(image, found, lost)
+        return found[:MAX_FACES]
 
     def reset(self) -> None:
-        self._solution.reset()
+        self._show([_View(None)])
+        self._unsearched = SEARCH_EVERY
+
+    def close(self) -> None:
+        self._show([])
+        self._finder.close()
+
+    def _search(self, image: np.ndarray, found: list[np.ndarray], lost: list["_View"]) -> list[np.ndarray]:
+        """Close-ups for people nobody looks at yet, in place of those that lost theirs; all faces of this frame."""
+        kept = [view for view in self._views if view not in lost]
+        for box in self._boxes(image):
+            if len(kept) < MAX_FACES and not any(overlap(box, _box(mesh)) > SAME_FACE for mesh in found):
+                close_up = _View(_about(box, image.shape))
+                meshes = close_up.meshes(image)
+                if meshes:
+                    kept.append(close_up)
+                    found = _once_each(found + meshes)
+                else:
+                    close_up.close()  # a slip of the finder
+        self._show(kept or [self._views[0] if self._views[0].window is None else _View(None)])
+        return found
+
+    def _show(self, views: list["_View"]) -> None:
+        for view in self._views:
+            if view not in views:
+                view.close()
+        self._views = views
+
+    def _boxes(self, image: np.ndarray) -> list[np.ndarray]:
+        """Boxes (4,) px of faces, in squares as high as the picture and half as high, overlapping by half."""
+        height, width = image.shape[:2]
+        boxes = []
+        for side in (min(height, width), min(height, width) // 2):
+            for y in _starts(height, side):
+                for x in _starts(width, side):
+                    view = np.ascontiguousarray(image[y : y + side, x : x + side])
+                    for found in self._finder.process(view).detections or []:
+                        box = found.location_data.relative_bounding_box
+                        relative = (box.xmin, box.ymin, box.xmin + box.width, box.ymin + box.height)
+                        boxes.append(np.array(relative) * side + (x, y, x, y))
+        return boxes
+
+
+class _View:
+    """FaceMesh on a fixed window of the picture, x1 y1 x2 y2 px, or on all of it (None).
+
+    Fixed, because the mesh finds a face where it was in the frame before.
+    """
+
+    def __init__(self, window: tuple[int, int, int, int] | None) -> None:
+        from mediapipe.python.solutions.face_mesh import FaceMesh as Solution
+
+        self.window = window
+        faces = MAX_FACES if window is None else 1
+        self._solution = Solution(static_image_mode=False, max_num_faces=faces, refine_landmarks=True)
+
+    def meshes(self, image: np.ndarray) -> list[np.ndarray]:
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = self.window or (0, 0, width, height)
+        view = image if self.window is None else np.ascontiguousarray(image[y1:y2, x1:x2])
+        faces = self._solution.process(view).multi_face_landmarks or []
+        points = (np.array([(p.x, p.y) for p in face.landmark]) for face in faces)
+        return [(p * (x2 - x1, y2 - y1) + (x1, y1)).astype(np.float32) for p in points]
 
     def close(self) -> None:
         self._solution.close()
+
+
+def _about(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """A window four faces wide and high, as far as the picture goes."""
+    room = 1.5 * (box[2:] - box[:2])
+    limits = (shape[1], shape[0])
+    x1, y1 = np.clip(box[:2] - room, 0, limits).astype(int).tolist()
+    x2, y2 = np.clip(box[2:] + room, 0, limits).astype(int).tolist()
+    return x1, y1, x2, y2
+
+
+def _once_each(meshes: list[np.ndarray]) -> list[np.ndarray]:
+    """Without those that close-ups which overlap have both found."""
+    once: list[np.ndarray] = []
+    for mesh in meshes:
+        if not any(overlap(_box(mesh), _box(known)) > SAME_FACE for known in once):
+            once.append(mesh)
+    return once
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes (4,)."""
+    width, height = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    common = float(width * height)
+    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common
+    return common / union if union > 0 else 0.0
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where pieces of `side` begin so that they cover `length` and overlap by at least half."""
+    count = -(-(length - side) * 2 // side) + 1
+    return np.linspace(0, length - side, count).astype(int).tolist()
 
 
 class FAN:
@@ -100,7 +212,7 @@ class FAN:
         self._mesh = FaceMesh()
 
     def find(self, image: np.ndarray) -> list[Face]:
-        boxes = [np.concatenate([m.min(axis=0), m.max(axis=0)]) for m in self._mesh.meshes(image)]
+        boxes = [_box(mesh) for mesh in self._mesh.meshes(image)]
         if not boxes:
             return []
         points, heat, _ = self._network.get_landmarks_from_image(
@@ -141,8 +253,11 @@ def open_landmarks(name: str, manifest: Mapping[str, Weights], settings: Setting
 
 
 def _face(landmarks: np.ndarray, confidence: float = 1.0) -> Face:
-    box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
-    return Face(box, landmarks, confidence)
+    return Face(_box(landmarks), landmarks, confidence)
+
+
+def _box(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 def yaw_deg(landmarks: np.ndarray) -> np.ndarray:

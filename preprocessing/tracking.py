@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.types import Face, Frame, Track
 from preprocessing.calibration import GRID_PX, SIZE_RANGE, Calibrated, Patch, Stretch, cut_patch, extent_px
+from preprocessing.landmarks import overlap
 from preprocessing.quality import Gauge
 
 MAX_MOVE = 0.5
@@ -92,14 +93,6 @@ def _unlike(a: Face, b: Face) -> float:
     if moved > MAX_MOVE or not 1 / MAX_RESIZE <= growth <= MAX_RESIZE:
         return np.inf
     return float(np.linalg.norm(a.landmarks - b.landmarks, axis=1).mean() / extent) + 1 - overlap(a.box, b.box)
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,)."""
-    width, height = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
-    common = float(width * height)
-    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common
-    return common / union if union > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.types import Face, Frame
-from preprocessing.landmarks import yaw_deg
-from preprocessing.tracking import MAX_IMPUTED, Cuts, follow, overlap, raw_in_crop
+from preprocessing.landmarks import overlap, yaw_deg
+from preprocessing.tracking import MAX_IMPUTED, Cuts, follow, raw_in_crop
 
 RATE_HZ = 25
 NOISE = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
