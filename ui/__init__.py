@@ -1,6 +1,5 @@
 """The page: `build` lays it out, `launch_options` says how it is to be served."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ from ui.visit import Desk, new_secret, visitor
 ASSETS = Path(__file__).parent / "assets"
 
 SWEEP_S, KEEP_S = 300, 3600
-"""How often uploads are looked through, and how old one that was never analysed may get; longer than any wait."""
+"""How often uploads are looked through, and how old one that is not analysed may get; longer than most waits."""
 
 
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
     keep_uploads_apart()
-    with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S), fill_width=False) as page:
-        # The key of this visitor's reports, known to their browser alone; `secret` is sent to every page and protects nothing.
+    with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
+        # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
         page.load(new_secret, secret, secret, queue=False, api_visibility="private", show_progress="hidden")
         gr.HTML(
@@ -38,22 +37,30 @@ def build(desk: Desk) -> gr.Blocks:
             return desk.store.get(report_id, owner=visitor(secret, request))
 
         with gr.Tabs():
-            with gr.Tab("Analyze", id="analyze"):
+            with gr.Tab("Analyze"):
                 analyze_tab(desk, secret, find)
-            with gr.Tab("History", id="history") as history:
+            with gr.Tab("History") as history:
                 history_tab(desk.store, secret, find, opened=history)
-            with gr.Tab("Detectors", id="detectors"):
+            with gr.Tab("Detectors"):
                 detectors_tab(desk)
-            with gr.Tab("About", id="about"):
+            with gr.Tab("About"):
                 about_tab(desk.settings)
         endpoints(desk)
-    # Outside the queue (`api_open`) a request would run beside the analysis that has its turn.
+    # With `api_open`, a request could run beside the analysis that has its turn.
     return page.queue(max_size=desk.settings.waiting, api_open=False)
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that keep visitors' files and errors private and the page free of outside requests."""
-    fonts = ["system-ui", "sans-serif"]
+    """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere."""
+    theme = gr.themes.Default(
+        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
+    )
+    # Gradio's own greys are too faint to read small print by.
+    theme.set(body_text_color_subdued="*neutral_600", block_info_text_color="*neutral_600")
+    theme.set(body_text_color_subdued_dark="*neutral_400", block_info_text_color_dark="*neutral_400")
+    # Not through `css=`, which reaches the inside of the page only and breaks selectors that hold a comma.
+    style = f"<style>{(ASSETS / 'telltale.css').read_text(encoding='utf-8')}</style>"
+    script = f"<script>{(ASSETS / 'telltale.js').read_text(encoding='utf-8')}</script>"
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -66,7 +73,6 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "mcp_server": False,
         "share": False,
         "footer_links": ["api"],
-        "theme": gr.themes.Soft(font=fonts, font_mono=["ui-monospace", "monospace"], primary_hue="blue"),
-        "css": (ASSETS / "telltale.css").read_text(encoding="utf-8"),
-        "head": f"<script>{(ASSETS / 'telltale.js').read_text(encoding='utf-8')}</script>",
+        "theme": theme,
+        "head": style + script,
     }

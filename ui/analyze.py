@@ -19,8 +19,8 @@ from ui.visit import Answer, Desk, visitor
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
 EXAMPLE_TEXT = (
-    "The example was made for this page: a public-domain portrait of an astronaut, gently moved, with the face blended "
-    "anew onto itself in the second half."
+    "Made for this page from a public-domain portrait of an astronaut, set in gentle motion; from the sixth second on the "
+    "inner face is cut out, altered a little and blended back."
 )
 ANALYSES = "analyses"
 """Concurrency group of everything that analyses: page and programs wait in one line."""
@@ -36,18 +36,14 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
                 label="Video", sources=["upload"], format=None, autoplay=False, elem_id="clip", height=360, buttons=[]
             )
             gr.HTML(_limits(desk.settings))
-            with gr.Row():
-                example = gr.Button("Use the example clip", size="sm", visible=EXAMPLE.exists())
-            gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
         with gr.Column(scale=2, min_width=300):
             detectors = gr.CheckboxGroup(
                 [(_name(c), c.weights.id) for c in offered if c.ready],
                 value=_first_of_each(offered),
                 label="Detectors",
-                info="What to look with. Each one judges by itself; what they say is then weighed together.",
-                elem_classes="options",
+                info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
-            gr.HTML(_not_ready([(_name(c), c.reason) for c in offered if c.reason]))
+            _greyed([(_name(c), c.reason) for c in offered if c.reason])
             with gr.Accordion("More settings", open=False):
                 thoroughness = gr.Radio(
                     [(t.capitalize(), t) for t in get_args(Thoroughness)],
@@ -61,23 +57,34 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
                     label="Landmarks",
                     info="What finds the points of the face.",
                 )
-                gr.HTML(_not_ready([(b.title, b.reason) for b in backends if b.reason]))
+                _greyed([(b.title, b.reason) for b in backends if b.reason])
+                references = gr.File(
+                    label="Genuine clips of the same person and camera (optional)",
+                    file_count="multiple",
+                    file_types=["video"],
+                    height=120,
+                )
+                gr.HTML('<p class="hint">How much higher than usual they score is taken off the result.</p>')
             with gr.Row():
                 start = gr.Button("Analyze", variant="primary", elem_id="start")
-                cancel = gr.Button("Cancel", variant="stop", interactive=False)
+                cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
             status = gr.HTML(elem_id="status")
-    view = ReportView("analyze", find, secret)
+            example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
+            gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
+    view = ReportView("analyze", find, secret, over_time=" Click the chart to move the player there.")
 
+    @friendly
     def run(
         upload: str | None,
         names: list[str],
         thoroughness: Thoroughness,
         landmarks: str,
+        references: list[str] | None,
         secret: str | None,
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
         options = Options(tuple(names), thoroughness=thoroughness, landmarks=landmarks)
-        for step in told(desk.visit(upload, options, visitor(secret, request))):
+        for step in told(desk.visit(upload, options, visitor(secret, request), references=references or ())):
             match step:
                 case Progress():
                     yield {status: _bar(step)}
@@ -96,7 +103,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
     quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     example.click(take_example, None, video, **quick)
-    video.change(None, video, None, js="telltale.keep")
+    video.change(None, video, None, js="telltale.watch")
+    references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
         lambda: {status: _bar(Progress("Waiting for its turn", 0.0))} | busy | view.hide(),
         None,
@@ -105,7 +113,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
     )
     running = waiting.then(
         run,
-        [video, detectors, thoroughness, landmarks, secret],
+        [video, detectors, thoroughness, landmarks, references, secret],
         [status, start, cancel, *view.outputs],
         js="telltale.fresh",
         concurrency_id=ANALYSES,
@@ -142,15 +150,13 @@ def _limits(settings: Settings) -> Markup:
     ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
 
 
-def _not_ready(greyed: list[tuple[str, str | None]]) -> Markup:
-    """Choices that cannot be made here, each with its reason."""
-    items = [
-        Markup('<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>').format(
-            *choice
+def _greyed(choices: list[tuple[str, str | None]]) -> None:
+    """Lists what cannot be chosen here, each with its reason."""
+    item = Markup('<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>')
+    if choices:
+        gr.HTML(
+            Markup('<ul class="greyed">{}</ul>').format(Markup("").join(item.format(*choice) for choice in choices))
         )
-        for choice in greyed
-    ]
-    return Markup('<ul class="greyed">{}</ul>').format(Markup("").join(items)) if items else Markup("")
 
 
 def _bar(progress: Progress) -> Markup:

@@ -8,8 +8,7 @@ from ui.visit import Desk
 
 
 def detectors_tab(desk: Desk) -> None:
-    # A function, so that weights fetched since the start show at the next visit.
-    gr.HTML(lambda: cards(choices(desk.manifest, desk.settings)))
+    gr.HTML(cards(choices(desk.manifest, desk.settings)))
 
 
 def cards(offered: list[Choice]) -> Markup:
@@ -24,7 +23,7 @@ def _card(sets: list[Choice]) -> Markup:
     card = sets[0].card
     return Markup(
         '<article class="card"><h2>{}</h2><p>{}</p><dl><dt>Source</dt><dd>{}</dd><dt>Looks at</dt><dd>{}</dd>'
-        "<dt>Limits</dt><dd>{}</dd></dl><h3>Weights</h3>{}</article>"
+        '<dt>Limits</dt><dd>{}</dd></dl><h3>Weights</h3><div class="sets">{}</div></article>'
     ).format(
         card.title,
         card.summary,

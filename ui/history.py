@@ -28,14 +28,14 @@ def history_tab(store: ReportStore, secret: gr.BrowserState, find: Callable[...,
     with gr.Row():
         text = gr.Textbox(label="File name contains", max_length=200, scale=2)
         band = gr.Dropdown(
-            [("All", None), *((words, label.value) for label, words in BANDS.items())], label="Verdict", value=None
+            [("All verdicts", ""), *((words, label.value) for label, words in BANDS.items())], label="Verdict", value=""
         )
     page = gr.State(1)
     rows = gr.HTML(js_on_load=ANSWER_BUTTONS, elem_id="reports")
     with gr.Row(elem_classes="pager"):
-        newer = gr.Button("← Newer", size="sm", interactive=False)
-        where = gr.HTML(elem_classes="where")
-        older = gr.Button("Older →", size="sm", interactive=False)
+        newer = gr.Button("← Newer", size="sm", min_width=100, interactive=False)
+        where = gr.HTML(elem_classes="where", min_width=70)
+        older = gr.Button("Older →", size="sm", min_width=100, interactive=False)
     view = ReportView("history", find, secret)
     listing = [page, rows, newer, where, older]
 

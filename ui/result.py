@@ -26,35 +26,43 @@ class ReportView:
     """
 
     def __init__(
-        self, name: str, find: Callable[[str, str | None, gr.Request], Report], secret: gr.BrowserState
+        self,
+        name: str,
+        find: Callable[[str, str | None, gr.Request], Report],
+        secret: gr.BrowserState,
+        *,
+        over_time: str = "",
     ) -> None:
         self._report_id = gr.State("")
         with gr.Column(visible=False, elem_classes="report") as self._whole:
             self._banner = gr.HTML()
+            with gr.Column(elem_classes="figure") as self._scores:
+                gr.HTML(_heading("Scores over time", "What each method said of each moment." + over_time))
+                self._timeline = gr.Plot(show_label=False, elem_id=f"{name}-timeline")
             self._people = gr.HTML()
-            with gr.Column() as self._figures:
+            with gr.Column(elem_classes="figure") as self._movement:
                 gr.HTML(
-                    '<h2>Scores over time</h2><p class="hint">What each method said of each moment. '
-                    "Click the chart to move the player there.</p>"
-                )
-                self._timeline = gr.Plot(label="Scores over time", show_label=False, elem_classes="timeline")
-                gr.HTML(
-                    '<h2>Movement of the face</h2><p class="hint">The points that were followed: as they were found, '
-                    "and after the tremble of the finder was taken out. Hollow points are repeated where the face "
-                    "was lost.</p>"
+                    _heading(
+                        "Movement of the face",
+                        "The points that were followed, as found and after the tremble of the finder was taken out. "
+                        "Hollow ones are repeated where the face was lost.",
+                    )
                 )
                 self._person = gr.Radio([], label="Person", elem_classes="person")
-                self._landmarks = gr.Plot(label="Movement of the face", show_label=False, elem_id=f"{name}-landmarks")
+                self._landmarks = gr.Plot(show_label=False, elem_id=f"{name}-landmarks")
+            with gr.Column(elem_classes="figure") as self._overview:
                 gr.HTML(
-                    '<h2>Who, by which method, where on the face</h2><p class="hint">Calibrated P(manipulated), from 0 '
-                    "to 1. Hatched: the method could not look.</p>"
+                    _heading(
+                        "Who, by which method, where on the face",
+                        "Calibrated P(manipulated) from 0 to 1; hatched where there is no such number.",
+                    )
                 )
-                self._matrix = gr.Plot(label="Who, by which method, where on the face", show_label=False)
+                self._matrix = gr.Plot(show_label=False)
             self._tables = gr.HTML()
         self._frames = gr.JSON(visible=False)
         self.outputs = [
-            *(self._report_id, self._whole, self._banner, self._people, self._figures, self._timeline, self._person),
-            *(self._landmarks, self._frames, self._matrix, self._tables),
+            *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
+            *(self._person, self._landmarks, self._frames, self._overview, self._matrix, self._tables),
         ]
 
         @friendly
@@ -84,8 +92,8 @@ class ReportView:
             self._whole: gr.update(visible=True),
             self._banner: banner(report, note),
             self._people: people(report),
-            self._figures: gr.update(visible=bool(report.tracks)),
             self._timeline: plot_timeline(report),
+            **{part: gr.update(visible=bool(report.tracks)) for part in (self._scores, self._movement, self._overview)},
             self._person: gr.update(
                 choices=[(person_name(p.id), p.id) for p in report.tracks],
                 value=first and first.id,
@@ -201,7 +209,11 @@ def findings(report: Report) -> Markup:
 
 
 def warnings(report: Report) -> Markup:
-    return _section("Warnings", "", _list(report.warnings)) if report.warnings else Markup("")
+    return (
+        _section("Warnings", "What to keep in mind about this video.", _list(report.warnings))
+        if report.warnings
+        else Markup("")
+    )
 
 
 def details(report: Report) -> Markup:
@@ -274,10 +286,12 @@ def _own(finding: Finding) -> str:
     return ", ".join(filter(None, [mean, vote])) or "–"
 
 
+def _heading(title: str, hint: str) -> Markup:
+    return Markup('<h2>{}</h2><p class="hint">{}</p>').format(title, hint)
+
+
 def _section(title: str, hint: str, body: Markup) -> Markup:
-    return Markup("<section><h2>{}</h2>{}{}</section>").format(
-        title, Markup('<p class="hint">{}</p>').format(hint) if hint else "", body
-    )
+    return Markup("<section>{}{}</section>").format(_heading(title, hint), body)
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Markup:

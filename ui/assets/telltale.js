@@ -1,39 +1,49 @@
-// What the page does by itself: it keeps a copy of the chosen clip, because the server deletes its own, and ties the
-// player to the chart. Listeners sit on the document, so they outlive whatever Gradio draws anew.
+// What the page does by itself: it keeps a copy of every chosen file, because the server deletes its own, and it ties
+// the player to the chart. Listeners sit on the document, so they outlive whatever Gradio draws anew.
 window.telltale = (() => {
-  const copies = new Map(); // server path -> the file, as a promise of a Blob
+  const copies = new Map(); // path on the server -> promise of a Blob
+  let shown = null; // path of the clip in the player
+  let analysed = null; // path of the clip the chart is about
 
   const player = () => document.querySelector("#clip video");
-  const charts = () => document.querySelectorAll(".timeline .js-plotly-plot");
+  const linked = () => (shown && shown === analysed ? player() : null);
 
-  // Fetches the clip once it is uploaded and lets the player show that copy.
-  function keep(file) {
-    const clip = file && (file.video || file);
-    if (!clip || !clip.path || copies.has(clip.path)) return;
-    copies.clear();
-    const copy = fetch(clip.url).then((reply) => (reply.ok ? reply.blob() : Promise.reject(reply.status)));
-    copies.set(clip.path, copy);
-    copy.then((blob) => show(URL.createObjectURL(blob), 50)).catch(() => copies.delete(clip.path));
+  // Fetches a file that was uploaded, while the server still has it.
+  function keep(files) {
+    for (const file of [files].flat()) {
+      if (!file?.path || copies.has(file.path)) continue;
+      const copy = fetch(file.url).then((reply) => (reply.ok ? reply.blob() : Promise.reject(reply.status)));
+      copies.set(file.path, copy.catch(() => null));
+    }
   }
 
-  function show(address, patience) {
-    const video = player();
-    if (video) video.src = address;
-    else if (patience) setTimeout(show, 100, address, patience - 1);
+  // The same for the clip, which the player then shows from this copy.
+  async function watch(file) {
+    if (shown !== analysed) copies.delete(shown);
+    shown = file?.path ?? null;
+    keep(file ?? []);
+    const blob = await copies.get(shown);
+    if (!blob) return;
+    for (let patience = 50; !player() && patience; patience--) await new Promise((done) => setTimeout(done, 100));
+    if (player()) player().src = URL.createObjectURL(blob);
   }
 
-  // The inputs of an analysis, the clip uploaded once more where the server has deleted it since.
-  async function fresh(file, ...others) {
-    const clip = file && (file.video || file);
-    const copy = clip && (await copies.get(clip.path)?.catch(() => null));
-    if (!copy || (await fetch(clip.url, { method: "HEAD" })).ok) return [file, ...others];
+  // The inputs of an analysis; a file the server has deleted since is uploaded once more.
+  async function fresh(...inputs) {
+    analysed = shown;
+    return Promise.all(inputs.map((input) => (Array.isArray(input) ? Promise.all(input.map(revive)) : revive(input))));
+  }
+
+  async function revive(file) {
+    const copy = await copies.get(file?.path);
+    if (!copy || (await fetch(file.url, { method: "HEAD" })).ok) return file;
     const form = new FormData();
-    form.append("files", copy, clip.orig_name || "video.mp4");
-    const [path] = await (await fetch(new URL("gradio_api/upload", document.baseURI), { method: "POST", body: form })).json();
-    copies.set(path, Promise.resolve(copy));
-    return [{ ...clip, path, url: null }, ...others];
+    form.append("files", copy, file.orig_name || "video.mp4");
+    const reply = await fetch(new URL("gradio_api/upload", document.baseURI), { method: "POST", body: form });
+    return { ...file, path: (await reply.json())[0], url: null };
   }
 
+  // A figure is drawn some time after its data arrived.
   function addFrames(name, frames, patience = 50) {
     const chart = document.querySelector(`#${name}-landmarks .js-plotly-plot`);
     if (chart?._fullLayout && window.Plotly) window.Plotly.addFrames(chart, frames || []);
@@ -41,24 +51,26 @@ window.telltale = (() => {
   }
 
   // A click anywhere on the chart moves the player there; points and bars alone would be hard to hit.
-  document.addEventListener("click", (event) => {
-    const chart = event.target.closest?.(".timeline .js-plotly-plot");
-    const video = player();
-    if (!chart || !video || !chart._fullLayout || event.target.closest(".legend, .modebar")) return;
+  function seek(event) {
+    const chart = event.target.closest?.("#analyze-timeline .js-plotly-plot");
+    const video = linked();
+    if (!video || !chart?._fullLayout || event.target.closest(".legend, .modebar")) return;
     const axis = chart._fullLayout.xaxis;
     const time = axis.p2d(event.clientX - chart.getBoundingClientRect().left - axis._offset);
-    if (time >= axis.range[0] && time <= axis.range[1]) video.currentTime = time;
-  }, true);
-
-  for (const moved of ["timeupdate", "seeked"]) {
-    document.addEventListener(moved, (event) => {
-      if (event.target !== player()) return;
-      const time = event.target.currentTime;
-      for (const chart of charts()) {
-        if (chart._fullLayout) window.Plotly.relayout(chart, { "shapes[0].x0": time, "shapes[0].x1": time });
-      }
-    }, true);
+    if (time < axis.range[0] || time > axis.range[1]) return;
+    video.currentTime = time;
+    video.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
-  return { keep, fresh, addFrames };
+  function moveCursor(event) {
+    const chart = document.querySelector("#analyze-timeline .js-plotly-plot");
+    if (event.target !== linked() || !chart?._fullLayout) return;
+    const time = event.target.currentTime;
+    window.Plotly.relayout(chart, { "shapes[0].x0": time, "shapes[0].x1": time });
+  }
+
+  document.addEventListener("click", seek, true);
+  document.addEventListener("timeupdate", moveCursor, true);
+  document.addEventListener("seeked", moveCursor, true);
+  return { keep, watch, fresh, addFrames };
 })();
