@@ -1,0 +1,89 @@
+"""What tests share: quiet and offline libraries, the folder of third-party clips, Chromium, and the app itself, running."""
+
+# ruff: noqa: E402 - the Hub client reads its variables once, when it is imported.
+
+import os
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 90
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `python app.py`: its address, the only folder it may write to, and two it must leave alone."""
+
+    url: str
+    data: Path
+    home: Path
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of third-party clips and published numbers."""
+    folder = Path(os.environ.get("TELLTALE_SHARED", ROOT.parent / "shared"))
+    return folder if folder.is_dir() else _absent(f"no folder {folder}; name it in TELLTALE_SHARED")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium."""
+    return shutil.which("chromium") or _absent("no `chromium` on the path: Debian's package of that name has it")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real app with its defaults, in a process of its own."""
+    folder = tmp_path_factory.mktemp("server")
+    home, port = folder / "home", free_port()
+    home.mkdir()
+    server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log")
+    own = {"HOME": str(home), "TELLTALE_DATA": str(server.data), "GRADIO_SERVER_PORT": str(port)}
+    with server.log.open("w") as log:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | own, stdout=log, stderr=log)
+    try:
+        _await(server, process)
+        yield server
+    finally:
+        process.terminate()
+        ended = process.wait(20)
+    assert ended == 0, f"SIGTERM ended the app with {ended}:\n{server.log.read_text()}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(server: Server, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            httpx.get(f"{server.url}/gradio_api/app_id", timeout=1)
+            return
+        except httpx.TransportError:
+            time.sleep(0.3)
+    pytest.fail(f"The app did not start:\n{server.log.read_text()}")
+
+
+def _absent(what: str) -> NoReturn:
+    """Skips by name on a developer's machine; in CI the thing must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
