@@ -1,48 +1,129 @@
-"""Every network gives the numbers of its authors' code, in torch and in ONNX Runtime.
+"""Every network gives the numbers of its authors' code, stage by stage, in torch and in ONNX Runtime.
 
 `tests/golden` holds those numbers; weights and inputs are drawn from their names (`tests/seeded.py`).
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
+import onnxruntime
+import pytest
 import torch
+from torch import nn
 
 from detectors.networks import load_checkpoint
 from tests.seeded import golden, seeded_input, seeded_state
 
+Run = Callable[[torch.Tensor], list[np.ndarray]]
 
-def error(ours: torch.Tensor | np.ndarray, reference: np.ndarray) -> float:
+
+class Stages(nn.Module):
+    """A network that also returns what some of its parts return, so that these can be exported and compared too."""
+
+    def __init__(self, network: nn.Module, parts: Sequence[str]) -> None:
+        super().__init__()
+        self.network = network
+        self.seen: list[torch.Tensor] = []
+        for part in parts:
+            network.get_submodule(part).register_forward_hook(lambda _part, _inputs, output: self.seen.append(output))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = self.network(x)
+        outputs = (*self.seen, *(output if isinstance(output, tuple) else (output,)))
+        self.seen.clear()
+        return outputs
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs networks in torch or in ONNX Runtime; `tolerance` is an error as below."""
+
+    name: str
+    tolerance: float
+    folder: Path
+
+    def open(
+        self, network: nn.Module, example: torch.Tensor, parts: Sequence[str] = (), free: tuple[int, ...] = (0,)
+    ) -> Run:
+        """A function that returns what the parts return, in the order in which they run, and then the network.
+
+        `free` are the axes in which the input may differ from the example.
+        """
+        staged = Stages(network, parts).eval()
+        if self.name == "torch":
+            return lambda x: [output.numpy() for output in torch.inference_mode()(staged)(x)]
+        file, shapes = self.folder / "network.onnx", dict.fromkeys(free, torch.export.Dim.DYNAMIC)
+        torch.onnx.export(staged, (example,), file, dynamic_shapes=(shapes,), external_data=True, verbose=False)
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        return lambda x: session.run(None, {session.get_inputs()[0].name: x.numpy()})
+
+    def run(self, network: nn.Module, x: torch.Tensor, parts: Sequence[str] = ()) -> list[np.ndarray]:
+        return self.open(network, x, parts)(x)
+
+
+@pytest.fixture(params=[("torch", 1e-5), ("onnx", 5e-5)], ids=["torch", "onnx"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with TemporaryDirectory() as folder:  # not pytest's, which would keep gigabytes from run to run
+        yield Engine(*request.param, Path(folder))
+
+
+def error(ours: np.ndarray, reference: np.ndarray) -> float:
     """The largest difference over the largest reference value."""
-    ours = np.asarray(ours.detach() if isinstance(ours, torch.Tensor) else ours, dtype=np.float64)
     assert ours.shape == reference.shape
-    return float(np.abs(ours - reference).max() / np.abs(reference).max())
+    return float(np.abs(ours.astype(np.float64) - reference).max() / np.abs(reference).max())
 
 
-def outputs_of(network: torch.nn.Module, paths: list[str], x: torch.Tensor) -> list:
-    """What the submodules at `paths` return while the network reads x; the network's own output last."""
-    seen: dict[str, object] = {}
-    hooks = [
-        network.get_submodule(path).register_forward_hook(lambda _m, _i, out, path=path: seen.update({path: out}))
-        for path in paths
-    ]
-    with torch.inference_mode():
-        result = network(x)
-    for hook in hooks:
-        hook.remove()
-    return [*(seen[path] for path in paths), result]
+def stage_error(stages: Sequence[np.ndarray], reference: np.ndarray) -> float:
+    """The same over mean, standard deviation and largest value of each stage, against that largest value."""
+    ours = [(s.mean(dtype=np.float64), s.std(dtype=np.float64), np.abs(s).max()) for s in stages]
+    assert np.shape(ours) == reference.shape
+    return float((np.abs(np.array(ours) - reference).max(axis=1) / reference[:, 2]).max())
 
 
-def test_lrnet_equals_its_reference() -> None:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def damped(state: dict[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
+    """Every normalisation made weaker: plain seeded weights drive deep networks to logits of up to 1e6."""
+    return {key: tensor * factor if key.endswith("running_var") else tensor for key, tensor in state.items()}
+
+
+def test_lrnet_equals_its_reference(engine: Engine) -> None:
     reference, network = golden("lrnet_seeded"), load_checkpoint("lrnet", seeded_state("lrnet"))
     points = seeded_input("lrnet", (4, 60, 136))
-    (_, last), residual, logits = outputs_of(network, ["gru", "dense.1"], points)
-    with torch.inference_mode():
-        difference = network(points.diff(dim=1))
+    run = engine.open(network, points, ["dense.0", "dense.1"], free=(0, 1))
+    last, residual, logits = run(points)
+    *_, difference = run(points.diff(dim=1))
     for name, ours in {
-        "gru_h_n": last,
+        "gru_h_n": np.stack(np.split(last, 2, axis=1)),
         "residual": residual,
         "logits": logits,
-        "probs": logits.softmax(dim=1),
+        "probs": softmax(logits),
         "logits_diff": difference,
-        "probs_diff": difference.softmax(dim=1),
+        "probs_diff": softmax(difference),
     }.items():
-        assert error(ours, reference[name]) < 1e-5, name
+        assert error(ours, reference[name]) < engine.tolerance, name
+
+
+@pytest.mark.parametrize("layout", ["xception", "xception_ffpp_full", "xception_deepfakebench"])
+@pytest.mark.parametrize(("weights", "factor"), [("", 1), ("damped_", 3)], ids=["", "damped"])
+def test_xception_equals_its_reference(engine: Engine, layout: str, weights: str, factor: float) -> None:
+    reference, network = golden(layout), load_checkpoint("xception", damped(seeded_state(layout), factor))
+    faces = seeded_input(layout, tuple(reference["input_shape"]))
+    *stages, logits = engine.run(network, faces, reference["stage_names"].tolist())
+    for name, ours in {
+        "logits": logits,
+        "logits_f64": logits,
+        "prob": softmax(logits),
+        "pooled": np.maximum(stages[-1], 0).mean(axis=(2, 3)),
+    }.items():
+        assert error(ours, reference[weights + name]) < engine.tolerance, name
+    assert stage_error(stages, reference[f"{weights}stage_mean_std_absmax"]) < engine.tolerance
+    if not weights:
+        tempered = softmax(logits * 2.0 ** reference["temper_log2"])
+        assert error(tempered, reference["prob_tempered"]) < engine.tolerance

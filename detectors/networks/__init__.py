@@ -1,40 +1,88 @@
-"""The published networks, written from their papers, with the key names of their published checkpoints."""
+"""The published networks, written from their descriptions, with the tensor names of their published checkpoints."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch takes seconds to import; whoever only wants the names need not wait
     from torch import Tensor, nn
 
 
-def _build(module: str, cls: str) -> "nn.Module":
-    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), cls)()
+def _build(module: str, cls: str, **options: Any) -> "nn.Module":
+    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), cls)(**options)
     return network
 
 
 NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "lrnet": partial(_build, "lrnet", "LRNet"),
+    "xception": partial(_build, "xception", "Xception"),
 }
 """From a network's name to a function that builds it, without weights."""
 
+_RENAMED: dict[str, list[tuple[str, str]]] = {
+    # FaceForensics++ and DeepfakeBench wrap the network; the head is `fc` in ImageNet's files, and second in a
+    # sequence where it was trained with dropout.
+    "xception": [(r"^((module|model|backbone)\.)+", ""), (r"^(fc|last_linear\.1)\.", "last_linear.")],
+}
+"""What published files call our tensors: patterns and what to put in their place, in order."""
 
-def load_checkpoint(name: str, state: Mapping[str, "Tensor"]) -> "nn.Module":
-    """The network `name` with these weights, in eval mode and float32.
+_UNUSED = {
+    "xception": r"adjust_channel\.",
+}
+"""Beginnings of the names of tensors that are published, but take no part."""
+
+
+def load_checkpoint(name: str, checkpoint: Mapping[str, Any]) -> "nn.Module":
+    """The network `name` with the weights of a published file, in eval mode and float32.
+
+    Takes every layout in which the weights are known to be published, bare or inside a training checkpoint. Tensors
+    that are float32 already are used as they are, not copied.
 
     Raises:
         ValueError: tensors are missing, left over or of another shape; names them.
     """
-    network = NETWORKS[name]()
-    wanted = network.state_dict()
+    import torch
+
+    with torch.device("meta"):  # no time for random weights that are replaced at once
+        network = NETWORKS[name]()
+    wanted = {key: tensor for key, tensor in network.state_dict().items() if not _is_counter(key)}
+    state = _as_ours(name, checkpoint)
     wrong = {
         "missing": sorted(wanted.keys() - state.keys()),
         "unexpected": sorted(state.keys() - wanted.keys()),
         "of another shape": sorted(k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape),
     }
     if any(wrong.values()):
-        found = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys)
+        found = "; ".join(f"{what}: {_listed(keys)}" for what, keys in wrong.items() if keys)
         raise ValueError(f"This is not a checkpoint of {name}: {found}.")
-    network.load_state_dict(state)
+    network.load_state_dict({key: state[key].float() for key in wanted}, assign=True)
     return network.eval()
+
+
+def _as_ours(name: str, checkpoint: Mapping[str, Any]) -> dict[str, "Tensor"]:
+    """The tensors that take part, under our names."""
+    for wrapper in ("state_dict", "model", "net"):
+        if isinstance(checkpoint.get(wrapper), Mapping):
+            checkpoint = checkpoint[wrapper]
+    state = {}
+    for published, tensor in checkpoint.items():
+        key = published.removeprefix("module.")
+        for pattern, replacement in _RENAMED.get(name, []):
+            key = re.sub(pattern, replacement, key)
+        if _is_counter(key) or (name in _UNUSED and re.match(_UNUSED[name], key)):
+            continue
+        if key.endswith("pointwise.weight") and tensor.dim() == 2:
+            tensor = tensor[:, :, None, None]
+        state[key] = tensor
+    return state
+
+
+def _listed(keys: list[str], most: int = 5) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
+def _is_counter(key: str) -> bool:
+    """Batches seen in training: absent from files made before PyTorch 0.4.1, and of no use here."""
+    return key.endswith("num_batches_tracked")

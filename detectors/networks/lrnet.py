@@ -4,6 +4,8 @@ Source: Sun et al., "Improving the Efficiency and Robustness of Deepfakes Detect
 Features", CVPR 2021.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -24,7 +26,7 @@ class LRNet(nn.Module):
         self.dense = nn.Sequential(nn.Dropout(dropout), Residual(residual), nn.Dropout(dropout), nn.Linear(width, 2))
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        start = self.hidden_state.expand(-1, len(landmarks), -1).contiguous()
+        start = self.hidden_state.expand(-1, landmarks.shape[0], -1).contiguous()
         _, last = self.gru(self.landmark_dropout(landmarks), start)
         logits: torch.Tensor = self.dense(torch.cat([last[0], last[1]], dim=1))
         return logits
@@ -49,8 +51,8 @@ class Residual(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.fn = nn.ModuleDict({"net": net})
+        self.fn = nn.Sequential(OrderedDict(net=net))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = x + self.fn["net"](x)
+        y: torch.Tensor = x + self.fn(x)
         return y
