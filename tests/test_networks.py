@@ -127,3 +127,35 @@ def test_xception_equals_its_reference(engine: Engine, layout: str, weights: str
     if not weights:
         tempered = softmax(logits * 2.0 ** reference["temper_log2"])
         assert error(tempered, reference["prob_tempered"]) < engine.tolerance
+
+
+@pytest.mark.parametrize(
+    ("weights", "factor", "sides"), [("", 1, (300, 256)), ("amplified_", 32, (300, 256, 200))], ids=["", "amplified"]
+)
+def test_capsule_equals_its_reference(engine: Engine, weights: str, factor: float, sides: tuple[int, ...]) -> None:
+    reference, state = golden("capsule"), seeded_state("capsule")
+    state["routing_stats.route_weights"] *= factor  # squashing crushes the votes of plain seeded weights
+    parts = [f"vgg_ext.vgg_1.{n}" for n in (4, 9, 18)] + [f"fea_ext.capsules.0.{n}" for n in (2, 5, 6, 8, 11)]
+    faces = {side: seeded_input(f"capsule{size_of(side)}", (2, 3, side, side)) for side in sides}
+    run = engine.open(load_checkpoint("capsule", state), faces[300], [*parts, "fea_ext"], free=(0, 2, 3))
+    for side in sides:
+        size = size_of(side)
+        *stages, primary, votes = run(faces[side])
+        fake = softmax(votes).mean(axis=1)
+        again = softmax(fake)  # as DeepfakeBench and BiDA publish it
+        assert error(votes, reference[f"{weights}logits{size}"]) < engine.tolerance
+        assert np.abs(fake - reference[f"{weights}prob{size}"]).max() < 1e-6
+        if side == 200:
+            published = reference[f"{weights}bida_score{size}_index0_double_softmax"]
+            assert np.abs(again[:, 0] - published).max() < 1e-6
+            continue
+        assert error(votes, reference[f"{weights}logits_f64{size}"]) < engine.tolerance
+        assert np.abs(fake - reference[f"{weights}prob_f64{size}"]).max() < 1e-6
+        assert np.abs(again - reference[f"{weights}prob_double_softmax{size}"]).max() < 1e-6
+        assert error(primary, reference[f"primary{size}"]) < engine.tolerance
+        assert stage_error([*stages, primary], reference[f"stage_mean_std_absmax{size}"]) < engine.tolerance
+
+
+def size_of(side: int) -> str:
+    """How the reference's names end for faces of this side."""
+    return "" if side == 300 else f"_{side}"

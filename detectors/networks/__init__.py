@@ -18,6 +18,7 @@ def _build(module: str, cls: str, **options: Any) -> "nn.Module":
 NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "lrnet": partial(_build, "lrnet", "LRNet"),
     "xception": partial(_build, "xception", "Xception"),
+    "capsule": partial(_build, "capsule", "Capsule"),
 }
 """From a network's name to a function that builds it, without weights."""
 
@@ -25,11 +26,14 @@ _RENAMED: dict[str, list[tuple[str, str]]] = {
     # FaceForensics++ and DeepfakeBench wrap the network; the head is `fc` in ImageNet's files, and second in a
     # sequence where it was trained with dropout.
     "xception": [(r"^((module|model|backbone)\.)+", ""), (r"^(fc|last_linear\.1)\.", "last_linear.")],
+    # The authors publish no trunk; it is ImageNet's, under the names of its own file.
+    "capsule": [(r"^features\.", "vgg_ext.vgg_1.")],
 }
 """What published files call our tensors: patterns and what to put in their place, in order."""
 
 _UNUSED = {
     "xception": r"adjust_channel\.",
+    "capsule": r"vgg_ext\.vgg_1\.(19|2\d|3\d)\.|classifier\.",  # the rest of VGG-19
 }
 """Beginnings of the names of tensors that are published, but take no part."""
 
