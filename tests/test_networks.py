@@ -159,3 +159,31 @@ def test_capsule_equals_its_reference(engine: Engine, weights: str, factor: floa
 def size_of(side: int) -> str:
     """How the reference's names end for faces of this side."""
     return "" if side == 300 else f"_{side}"
+
+
+@pytest.mark.parametrize(
+    ("weights", "factor", "reach"),
+    [("", 1, 1), ("damped_", 2, 1), ("truerange_damped_", 8, 128)],
+    ids=["", "damped", "truerange"],
+)
+def test_dsp_fwa_equals_its_reference(engine: Engine, weights: str, factor: float, reach: float) -> None:
+    reference, network = golden("dsp_fwa"), load_checkpoint("dsp_fwa", damped(seeded_state("dsp_fwa"), factor))
+    parts = [f"resnet.resnet.{name}" for name in reference["stage_names"][:-1]] + ["pyramid"]
+    *stages, logits = engine.run(network, seeded_input("dsp_fwa", (2, 3, 224, 224), -reach, reach), parts)
+    for name, ours in {
+        "logits": logits,
+        "logits_f64": logits,
+        "prob": softmax(logits),
+        "spp_first64_of_1x1_2x2_6x6": np.stack([stages[-1][:, n : n + 64] for n in (0, 2048, 10240)], axis=1),
+    }.items():
+        assert error(ours, reference[weights + name]) < engine.tolerance, name
+    assert stage_error(stages, reference[f"{weights}stage_mean_std_absmax"]) < engine.tolerance
+    if not weights:
+        tempered = softmax(logits * 2.0 ** reference["temper_log2"])
+        assert error(tempered, reference["prob_tempered"]) < engine.tolerance
+
+
+def test_dsp_fwa_reads_faces_of_200_px(engine: Engine) -> None:
+    network = load_checkpoint("dsp_fwa", damped(seeded_state("dsp_fwa"), 2))
+    (logits,) = engine.run(network, seeded_input("dsp_fwa_200", (2, 3, 200, 200)))
+    assert error(logits, golden("dsp_fwa")["bida200_damped_logits"]) < engine.tolerance

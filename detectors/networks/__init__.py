@@ -19,6 +19,7 @@ NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "lrnet": partial(_build, "lrnet", "LRNet"),
     "xception": partial(_build, "xception", "Xception"),
     "capsule": partial(_build, "capsule", "Capsule"),
+    "dsp_fwa": partial(_build, "dsp_fwa", "DSPFWA"),
 }
 """From a network's name to a function that builds it, without weights."""
 
@@ -34,6 +35,7 @@ _RENAMED: dict[str, list[tuple[str, str]]] = {
 _UNUSED = {
     "xception": r"adjust_channel\.",
     "capsule": r"vgg_ext\.vgg_1\.(19|2\d|3\d)\.|classifier\.",  # the rest of VGG-19
+    "dsp_fwa": r"resnet\.(resnet\.)?fc\.",
 }
 """Beginnings of the names of tensors that are published, but take no part."""
 
