@@ -88,6 +88,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
 def damped(state: dict[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
     """Every normalisation made weaker: plain seeded weights drive deep networks to logits of up to 1e6."""
     return {key: tensor * factor if key.endswith("running_var") else tensor for key, tensor in state.items()}
@@ -187,3 +191,35 @@ def test_dsp_fwa_reads_faces_of_200_px(engine: Engine) -> None:
     network = load_checkpoint("dsp_fwa", damped(seeded_state("dsp_fwa"), 2))
     (logits,) = engine.run(network, seeded_input("dsp_fwa_200", (2, 3, 200, 200)))
     assert error(logits, golden("dsp_fwa")["bida200_damped_logits"]) < engine.tolerance
+
+
+def test_laa_net_equals_its_reference(engine: Engine) -> None:
+    reference, network = golden("laa_net"), load_checkpoint("laa_net", seeded_state("laa_net"))
+    noise = seeded_input("laa_net", (2, 3, 384, 384))
+    blocks = seeded_input("laa_net_blocks", (2, 3, 12, 12)).repeat_interleave(32, 2).repeat_interleave(32, 3)
+    parts = [f"_blocks.{number}" for number in (1, 5, 9, 21, 31)] + ["_bn1"]
+    run = engine.open(network, noise, parts)
+    for prefix, faces in {"": noise, "blocks_": blocks}.items():
+        *stages, head, logit, heatmap, consistency = run(faces)
+        stages.append(head * sigmoid(head))
+        anchor = heatmap.reshape(2, -1).argmax(axis=1)
+        assert anchor.tolist() == reference[f"{prefix}anchor_index"].tolist()
+        vectors = consistency.reshape(2, 256, -1)
+        similarity = np.stack([v[:, a] @ v / 16 for v, a in zip(vectors, anchor, strict=True)])
+        compared = {
+            "cls": logit,
+            "cls_f64": logit,
+            "cls_flip_f64": run(faces.flip(3))[-3],
+            "cstency_s": consistency[:, ::16, ::12, ::12],
+            "cstency_mean": consistency.mean(axis=(2, 3)),
+            "cstency_std": consistency.std(axis=(2, 3)),
+            "anchor_similarity_s4": sigmoid(similarity).reshape(2, 96, 96)[:, ::4, ::4],
+        }
+        compared |= {"hm_s2": heatmap[:, :, ::2, ::2]} if prefix else {"hm": heatmap}
+        for level, stage in enumerate(stages[1:], start=2):
+            channels, side = stage.shape[1:3]
+            compared[f"reduction_{level}_s"] = stage[:, :: channels // 8, :: side // 4, :: side // 4]
+        for name, ours in compared.items():
+            assert np.abs(ours - reference[prefix + name]).max() < 1e-4, name
+        statistics = np.stack([reference[f"{prefix}reduction_{level}_stats"] for level in range(1, 7)])
+        assert stage_error(stages, statistics) < 1e-4

@@ -20,6 +20,7 @@ NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "xception": partial(_build, "xception", "Xception"),
     "capsule": partial(_build, "capsule", "Capsule"),
     "dsp_fwa": partial(_build, "dsp_fwa", "DSPFWA"),
+    "laa_net": partial(_build, "laa_net", "LAANet"),
 }
 """From a network's name to a function that builds it, without weights."""
 
@@ -36,6 +37,7 @@ _UNUSED = {
     "xception": r"adjust_channel\.",
     "capsule": r"vgg_ext\.vgg_1\.(19|2\d|3\d)\.|classifier\.",  # the rest of VGG-19
     "dsp_fwa": r"resnet\.(resnet\.)?fc\.",
+    "laa_net": r"inception_block\.",  # the same tensors as deconv_4.0
 }
 """Beginnings of the names of tensors that are published, but take no part."""
 
