@@ -223,3 +223,76 @@ def test_laa_net_equals_its_reference(engine: Engine) -> None:
             assert np.abs(ours - reference[prefix + name]).max() < 1e-4, name
         statistics = np.stack([reference[f"{prefix}reduction_{level}_stats"] for level in range(1, 7)])
         assert stage_error(stages, statistics) < 1e-4
+
+
+def test_lipforensics_equals_its_reference(engine: Engine) -> None:
+    reference, network = golden("lipforensics"), load_checkpoint("lipforensics", seeded_state("lipforensics"))
+    mouths = seeded_input("lipforensics", (2, 1, 25, 88, 88))
+    run = engine.open(network, mouths, ["frontend3D", "trunk", "tcn.mb_ms_tcn"], free=(0, 2))
+    *stages, logit, contributions, weights = run(mouths)
+    longer = run(seeded_input("lipforensics_T30", (1, 1, 30, 88, 88)))[-3]
+    bias = seeded_state("lipforensics")["tcn.tcn_output.bias"].item()
+    shorter = [contributions[0].sum(), contributions[1, :20].sum() * 25 / 20]
+    for name, ours in {
+        "logit": logit,
+        "logit_f64": logit,
+        "logit_T30_f64": longer,
+        "logit_lengths_25_20_f64": np.array(shorter)[:, None] + bias,
+        "frame_contribution_f64": contributions,
+        **lip_samples(stages),
+    }.items():
+        assert error(ours, reference[name]) < 1e-4, name
+    assert stage_error(lip_stages(stages), reference["stats"]) < 1e-4
+    assert np.allclose(weights, 1 / 25)
+
+
+def test_lipforensics_with_attention_equals_its_reference(engine: Engine) -> None:
+    name = "lipforensics_attention"
+    reference, network = golden(name), load_checkpoint(name, seeded_state(name))
+    mouths = seeded_input("lipforensics", (2, 1, 25, 88, 88))
+    parts = ["frontend3D", "trunk", "tcn.mb_ms_tcn", "tcn.attention_net"]
+    *stages, scores, logit, contributions, weights = engine.run(network, mouths, parts)
+    for name, ours in {
+        "logit": logit,
+        "logit_f64": logit,
+        "attention_scores_f64": scores[:, :, 0],
+        "attention_f64": weights,
+        "frame_contribution_f64": contributions,
+        **lip_samples(stages),
+    }.items():
+        assert error(ours, reference[name]) < 1e-3, name
+    assert stage_error(lip_stages(stages), reference["stats"]) < 1e-4
+
+
+def lip_stages(stages: list[np.ndarray]) -> list[np.ndarray]:
+    """Front end, embedding (B, T, 512) and features (B, 768, T)."""
+    frontend, trunk, features = stages
+    return [frontend, trunk.mean(axis=(2, 3)).reshape(2, 25, 512), features]
+
+
+def lip_samples(stages: list[np.ndarray]) -> dict[str, np.ndarray]:
+    frontend, embedding, features = lip_stages(stages)
+    return {
+        "frontend_s": frontend[:, ::8, ::6, ::7, ::7],
+        "embedding": embedding[:, ::6, ::4],
+        "tcn_s": features[:, ::12, ::3],
+    }
+
+
+@torch.inference_mode()
+def test_attention_alone_equals_its_reference_and_without_scores_is_the_mean() -> None:
+    reference, state = golden("lipforensics_attention"), seeded_state("lipforensics_attention")
+    network = load_checkpoint("lipforensics_attention", state)
+    features = seeded_input("lipforensics_attention_features", (2, 25, 768))
+    logit, _, weights = network.tcn.read_out(features)
+    for name, ours in {
+        "head_scores_f64": network.tcn.attention_net(features).squeeze(2),
+        "head_attention_f64": weights,
+        "head_context_s": (weights[:, :, None] * features).sum(dim=1)[:, ::16],
+        "head_logit_f64": logit,
+    }.items():
+        assert error(ours.numpy(), reference[name]) < 1e-5, name
+    for leaf in ("weight", "bias"):
+        state[f"tcn.attention_net.2.{leaf}"].zero_()
+    logit, *_ = load_checkpoint("lipforensics_attention", state)(seeded_input("lipforensics", (2, 1, 25, 88, 88)))
+    assert error(logit.numpy(), reference["logit_zero_scores_f64"]) < 1e-4

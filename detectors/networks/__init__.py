@@ -21,6 +21,8 @@ NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "capsule": partial(_build, "capsule", "Capsule"),
     "dsp_fwa": partial(_build, "dsp_fwa", "DSPFWA"),
     "laa_net": partial(_build, "laa_net", "LAANet"),
+    "lipforensics": partial(_build, "lipforensics", "LipForensics"),
+    "lipforensics_attention": partial(_build, "lipforensics", "LipForensics", attention=True),
 }
 """From a network's name to a function that builds it, without weights."""
 
