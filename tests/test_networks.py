@@ -296,3 +296,29 @@ def test_attention_alone_equals_its_reference_and_without_scores_is_the_mean() -
         state[f"tcn.attention_net.2.{leaf}"].zero_()
     logit, *_ = load_checkpoint("lipforensics_attention", state)(seeded_input("lipforensics", (2, 1, 25, 88, 88)))
     assert error(logit.numpy(), reference["logit_zero_scores_f64"]) < 1e-4
+
+
+def test_gend_equals_its_reference(engine: Engine) -> None:
+    reference, network = golden("gend"), load_checkpoint("gend", seeded_state("gend"))
+    tower, bias = "feature_extractor.vision_model", network.get_parameter("model.linear.bias").detach().numpy()
+    layers = [f"{tower}.encoder.layers.{number}" for number in range(24)]
+    norms = [f"{tower}.{name}" for name in ("pre_layrnorm", "post_layernorm")]
+    parts = [f"{tower}.embeddings.patch_embedding", f"{tower}.embeddings", norms[0], *layers, norms[1]]
+    *stages, logits = engine.run(network, seeded_input("gend", (2, 3, 224, 224)), parts)
+    feature = stages[-1]
+    norm = np.linalg.norm(feature, axis=1)
+    scaled = (logits - bias) * reference["head_scale"] + bias
+    for name, ours in {
+        "logits": logits,
+        "logits_f64": logits,
+        "prob": softmax(logits),
+        "feature": feature,
+        "feature_norm": norm,
+        "feature_f64_sample": feature[:, :64],
+        "unit_feature_sample": (feature / norm[:, None])[:, :64],
+        "cls_first8": np.stack([tokens[:, 0, :8] for tokens in stages[1:-1]]),
+    }.items():
+        assert error(ours, reference[name]) < engine.tolerance, name
+    for name, ours in {"scaled_logits": scaled, "scaled_logits_f64": scaled, "scaled_prob": softmax(scaled)}.items():
+        assert error(ours, reference[name]) < 1e-4, name
+    assert stage_error(stages, reference["stage_mean_std_absmax"]) < engine.tolerance

@@ -23,6 +23,7 @@ NETWORKS: dict[str, Callable[[], "nn.Module"]] = {
     "laa_net": partial(_build, "laa_net", "LAANet"),
     "lipforensics": partial(_build, "lipforensics", "LipForensics"),
     "lipforensics_attention": partial(_build, "lipforensics", "LipForensics", attention=True),
+    "gend": partial(_build, "gend", "GenD"),
 }
 """From a network's name to a function that builds it, without weights."""
 
@@ -40,6 +41,7 @@ _UNUSED = {
     "capsule": r"vgg_ext\.vgg_1\.(19|2\d|3\d)\.|classifier\.",  # the rest of VGG-19
     "dsp_fwa": r"resnet\.(resnet\.)?fc\.",
     "laa_net": r"inception_block\.",  # the same tensors as deconv_4.0
+    "gend": r"feature_extractor\.(visual_projection\.|vision_model\.embeddings\.position_ids)",
 }
 """Beginnings of the names of tensors that are published, but take no part."""
 
