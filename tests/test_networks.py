@@ -3,10 +3,11 @@
 `tests/golden` holds those numbers; weights and inputs are drawn from their names (`tests/seeded.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from detectors.networks import load_checkpoint
-from tests.seeded import golden, seeded_input, seeded_state
+from tests.seeded import golden, seeded_input, seeded_state, seeded_tensor
 
 Run = Callable[[torch.Tensor], list[np.ndarray]]
 
@@ -322,3 +323,62 @@ def test_gend_equals_its_reference(engine: Engine) -> None:
     for name, ours in {"scaled_logits": scaled, "scaled_logits_f64": scaled, "scaled_prob": softmax(scaled)}.items():
         assert error(ours, reference[name]) < 1e-4, name
     assert stage_error(stages, reference["stage_mean_std_absmax"]) < engine.tolerance
+
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        pytest.param(lambda s: {f"module.{k}": v for k, v in s.items()}, id="saved by data-parallel training"),
+        pytest.param(lambda s: {k: v.double() for k, v in s.items()}, id="float64"),
+        pytest.param(lambda s: {k: v for k, v in s.items() if "num_batches" not in k}, id="PyTorch 0.4.0"),
+        pytest.param(lambda s: {"epoch": 3, "state_dict": s, "optimizer": {}}, id="LAA-Net's container"),
+        pytest.param(lambda s: {"model": s}, id="LipForensics' container"),
+        pytest.param(lambda s: {"epoch": 3, "net": s}, id="DSP-FWA's container"),
+    ],
+)
+def test_a_checkpoint_may_be_laid_out_as(published: Callable[[State], Mapping[str, Any]]) -> None:
+    state = seeded_state("capsule")
+    assert_same(load_checkpoint("capsule", published(state)), load_checkpoint("capsule", state))
+
+
+def test_xception_may_have_flat_pointwise_weights_and_a_head_called_fc() -> None:
+    state = seeded_state("xception")
+    flat = {k.replace("last_linear", "fc"): v.flatten(1) if "pointwise" in k else v for k, v in state.items()}
+    assert_same(load_checkpoint("xception", flat), load_checkpoint("xception", state))
+
+
+def test_capsule_needs_the_trunk_that_its_authors_leave_out_and_takes_it_from_imagenet() -> None:
+    state = seeded_state("capsule")
+    alone = {key: tensor for key, tensor in state.items() if not key.startswith("vgg_ext.")}
+    with pytest.raises(ValueError, match=r"missing: vgg_ext\.vgg_1\.0\.bias"):
+        load_checkpoint("capsule", alone)
+    vgg19 = {k.replace("vgg_ext.vgg_1.", "features."): v for k, v in state.items() if k not in alone}
+    rest = {key: seeded_tensor(key, (1,)) for key in ("features.19.weight", "features.34.bias", "classifier.6.bias")}
+    assert_same(load_checkpoint("capsule", alone | vgg19 | rest), load_checkpoint("capsule", state))
+
+
+def test_a_file_that_is_not_the_network_is_refused_by_the_names_of_its_tensors() -> None:
+    state = seeded_state("lrnet")
+    state["dense.4.bias"] = state.pop("dense.3.bias")
+    state["hidden_state"] = state["hidden_state"][:1]
+    with pytest.raises(
+        ValueError, match=r"missing: dense\.3\.bias; unexpected: dense\.4\.bias; of another shape: hidden_state"
+    ):
+        load_checkpoint("lrnet", state)
+
+
+def test_attention_is_never_scored_with_stock_weights() -> None:
+    with pytest.raises(ValueError, match=r"missing: tcn\.attention_net"):
+        load_checkpoint("lipforensics_attention", seeded_state("lipforensics"))
+
+
+def assert_same(ours: nn.Module, expected: nn.Module) -> None:
+    assert not ours.training
+    tensors = expected.state_dict()
+    assert ours.state_dict().keys() == tensors.keys()
+    for key, tensor in ours.state_dict().items():
+        assert tensor.dtype == tensors[key].dtype, key
+        assert torch.equal(tensor, tensors[key]), key
