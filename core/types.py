@@ -5,6 +5,7 @@ x1 y1 x2 y2; time is the presentation time in seconds, never index / fps; left a
 probability is P(fake), 1 = manipulated. Shapes: T frames of a track, N scores.
 """
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -103,6 +104,23 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """What one look saw of a track: n crops in order of time.
+
+    `index` int64 (n,) into the track, repeated where a frame gives several crops; `images` uint8 (n, s, s, 3) RGB;
+    `to_frame` float32 (n, 2, 3), takes px of a crop to px of its frame.
+    """
+
+    index: np.ndarray
+    images: np.ndarray
+    to_frame: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check("to_frame", self.to_frame, (len(self.index), 2, 3))
+        _check("images", self.images, (len(self.index), *self.images.shape[1:3], 3))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """One person, from where they come into the picture to where they leave it.
 
@@ -125,6 +143,8 @@ class Track:
     quality: Quality
     thumbnail: np.ndarray
     """uint8 (h, w, 3) RGB: the sharpest view of the face."""
+    crops: Mapping[Hashable, Crops] = field(default_factory=dict)
+    """By the look that wanted them; a look of which nothing could be cut is absent."""
 
     def __post_init__(self) -> None:
         frames = len(self.time_s)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from core.types import Scores, Track
+from core.types import Scores, Thoroughness, Track
 from core.weights import Weights
+from preprocessing.cropping import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Detector(ABC):
     @abstractmethod
     def __init__(self, weights: Weights, files: Mapping[str, Path], device: str) -> None:
         """Loads strictly: a missing or unexpected tensor raises."""
+
+    @classmethod
+    def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
+        """The crops that `score` will find in `track.crops`; none for detectors that read landmarks."""
+        return ()
 
     @abstractmethod
     def score(self, track: Track) -> Scores:

@@ -1,6 +1,6 @@
 """A file becomes the tracks of everyone in it: decoded once, with decoding, landmarks and calibration side by side."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from core.settings import Settings
 from core.types import Face, Frame, Options, Progress, Track, Video
 from core.weights import Weights
 from preprocessing.ahead import ahead
+from preprocessing.cropping import Look
 from preprocessing.landmarks import LandmarkBackend, open_landmarks
 from preprocessing.tracking import Cuts, follow
 from preprocessing.video import Tally, decode, probe
@@ -39,9 +40,10 @@ def read_tracks(
     options: Options,
     settings: Settings,
     manifest: Mapping[str, Weights],
+    looks: Sequence[Look] = (),
     on_progress: OnProgress = lambda progress: None,
 ) -> Reading:
-    """Everyone in the file, in order of appearance.
+    """Everyone in the file, in order of appearance, with the crops that `looks` ask for.
 
     Raises:
         InputError: not a video this page takes.
@@ -56,7 +58,9 @@ def read_tracks(
         closing(ahead(decode(path, tally, settings=settings, until_s=until_s))) as frames,
         closing(ahead(_find_faces(frames, landmarks))) as found,
     ):
-        tracks = sorted(follow(_reporting(found, min(video.duration_s, until_s), on_progress)), key=lambda t: t.id)
+        tracks = sorted(
+            follow(_reporting(found, min(video.duration_s, until_s), on_progress), looks), key=lambda t: t.id
+        )
     duration_s = max(video.duration_s, tally.end_s)
     return Reading(
         video=replace(video, frames_decoded=tally.frames, duration_s=duration_s),

@@ -1,6 +1,6 @@
 """Which face is whose: faces of successive frames become tracks, one per person and shot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.types import Face, Frame, Track
 from preprocessing.calibration import GRID_PX, SIZE_RANGE, Calibrated, Patch, Stretch, cut_patch, extent_px
+from preprocessing.cropping import Cropping, Look
 from preprocessing.landmarks import overlap
 from preprocessing.quality import Gauge
 
@@ -41,10 +42,10 @@ class Cuts:
         return before is not None and float(np.minimum(before, colours).sum()) < CUT_COLOURS
 
 
-def follow(found: Iterable[tuple[Frame, list[Face], bool]]) -> Iterator[Track]:
+def follow(found: Iterable[tuple[Frame, list[Face], bool]], looks: Sequence[Look] = ()) -> Iterator[Track]:
     """Tracks, each as soon as it ends, from frames with their faces and whether a cut came before the frame.
 
-    Holds one frame, and per person what calibration waits for.
+    Holds one frame, and per person what calibration waits for and the crops that `looks` ask for.
     """
     open_tracks: list[_Growing] = []
     before: Frame | None = None
@@ -62,7 +63,7 @@ def follow(found: Iterable[tuple[Frame, list[Face], bool]]) -> Iterator[Track]:
                 track.miss(frame)
         for j in set(range(len(faces))) - set(matches.values()):
             number += 1
-            open_tracks.append(_Growing(number))
+            open_tracks.append(_Growing(number, Cropping(looks)))
             open_tracks[-1].see(frame, before, faces[j])
         before = frame
     for track in open_tracks:
@@ -111,6 +112,7 @@ class _Growing:
     """A track that may still grow."""
 
     id: int
+    cropping: Cropping
     sights: list[tuple[int, float, np.ndarray, bool]] = field(default_factory=list)
     calibrated: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -133,10 +135,12 @@ class _Growing:
         patch = cut_patch(frame.image, face.landmarks, self.first_extent_px)
         self._add(_Sight(frame.index, frame.time_s, patch, True, self.broken or resized))
         self.gauge.see(frame, before, face)
+        self.cropping.see(len(self.sights) - 1, frame.image, face)
         self.last, self.last_seen_s, self.lost, self.broken = face, frame.time_s, [], False
 
     def miss(self, frame: Frame) -> None:
         """Keeps the surroundings of a lost face for a while, in case it comes back."""
+        self.cropping.lose()
         if not self.broken and len(self.lost) < MAX_IMPUTED:
             patch = cut_patch(frame.image, self.last.landmarks, self.first_extent_px)
             self.lost.append(_Sight(frame.index, frame.time_s, patch, False, False))
@@ -163,6 +167,7 @@ class _Growing:
                 starts=np.array(self.starts, np.int64),
                 quality=self.gauge.read(times, np.array(seen, bool), points),
                 thumbnail=self.gauge.thumbnail,
+                crops=self.cropping.finish(),
             )
 
     def _add(self, sight: _Sight) -> None:

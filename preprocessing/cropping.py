@@ -1,0 +1,88 @@
+"""The crops of one person, gathered while the track grows, so that a frame is dropped as soon as it has been seen."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.types import Crops, Face
+from preprocessing.alignment import Crop, Cutter, open_cutter
+from preprocessing.profile import CropRule
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a detector wants to see of a track: crops by this rule, of so many frames spread over it (None: of all)."""
+
+    rule: CropRule
+    frames: int | None
+
+
+class Cropping:
+    """Cuts what is looked at. Detectors that look alike share their crops."""
+
+    def __init__(self, looks: Sequence[Look]) -> None:
+        self._gatherings = [_Gathering(look) for look in dict.fromkeys(looks)]
+
+    def see(self, position: int, image: np.ndarray, face: Face) -> None:
+        """Takes in the frame at this position of the track."""
+        for gathering in self._gatherings:
+            gathering.see(position, image, face)
+
+    def lose(self) -> None:
+        """The run of frames is broken; sequences do not go across."""
+        for gathering in self._gatherings:
+            gathering.end_run()
+
+    def finish(self) -> Mapping[Hashable, Crops]:
+        """All crops by look; looks of which nothing could be cut are left out."""
+        self.lose()
+        return {g.look: crops for g in self._gatherings if (crops := g.crops()) is not None}
+
+
+@dataclass(eq=False)
+class _Gathering:
+    """The crops of one look.
+
+    How long the track will be is unknown: every `stride`-th frame is kept, and when twice the wanted number is
+    reached, every other one is dropped and the stride doubled. What remains is spread evenly, in bounded memory.
+    """
+
+    look: Look
+    kept: list[tuple[int, list[Crop]]] = field(default_factory=list)
+    stride: int = 1
+    count: int = 0
+    cutter: Cutter | None = None
+    pushed: list[int] = field(default_factory=list)
+
+    def see(self, position: int, image: np.ndarray, face: Face) -> None:
+        wanted = self.look.frames is None or self.count % self.stride == 0
+        self.count += 1
+        if not wanted:
+            return
+        self.cutter = self.cutter or open_cutter(self.look.rule)
+        self.pushed.append(position)
+        self._keep(self.cutter.push(image, face))
+        if self.look.frames is not None and len(self.kept) >= 2 * self.look.frames:
+            self.kept, self.stride = self.kept[::2], 2 * self.stride
+
+    def end_run(self) -> None:
+        if self.cutter:
+            self._keep(self.cutter.flush())
+            self.cutter = None
+
+    def crops(self) -> Crops | None:
+        cut = [(position, crops) for position, crops in self.kept if crops]
+        if self.look.frames is not None and len(cut) > self.look.frames:
+            cut = [cut[i] for i in np.linspace(0, len(cut) - 1, self.look.frames).astype(int)]
+        if not cut:
+            return None
+        return Crops(
+            index=np.array([position for position, crops in cut for _ in crops], np.int64),
+            images=np.stack([crop.image for _, crops in cut for crop in crops]),
+            to_frame=np.stack([crop.to_frame for _, crops in cut for crop in crops]).astype(np.float32),
+        )
+
+    def _keep(self, done: list[list[Crop]]) -> None:
+        for crops in done:
+            self.kept.append((self.pushed.pop(0), crops))
