@@ -14,7 +14,7 @@ MOUTH = CropRule(name="lipforensics", size_px=96)
 
 
 def face(x=160.0, y=120.0):
-    landmarks = (SHAPE + (x, y)).astype(np.float32)
+    landmarks = (SHAPE + np.array([x, y])).astype(np.float32)
     return Face(np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)]), landmarks)
 
 
