@@ -22,6 +22,8 @@ class Settings(BaseModel):
     """The only folder that is written to: database, uploads while they are analysed, caches."""
     weights: Path | None = Field(None, alias="TELLTALE_WEIGHTS")
     """A folder that is looked in for weights before any download."""
+    hub_namespace: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$", alias="TELLTALE_HUB_NAMESPACE")
+    """The operator's own repository of converted weights on the Hub, at one commit: owner/name@revision."""
     max_mb: float = Field(200, gt=0, alias="TELLTALE_MAX_MB")
     max_seconds: float = Field(300, gt=0, alias="TELLTALE_MAX_SECONDS")
     max_side_px: int = Field(4096, ge=64, alias="TELLTALE_MAX_SIDE_PX")

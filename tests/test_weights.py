@@ -8,7 +8,8 @@ import pytest
 
 from core.errors import AppError, WeightsError
 from core.settings import Settings
-from core.weights import MANIFEST, fetch, load_manifest, locate, main
+from core.weights import MANIFEST, fetch, load_manifest, locate
+from core.weights.__main__ import main
 
 CONTENT = b"weights" * 100
 

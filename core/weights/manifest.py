@@ -1,0 +1,109 @@
+"""What `weights_manifest.json` says: every set of weights, where its files come from, and under which terms."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from core.settings import ROOT
+
+MANIFEST = ROOT / "weights_manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One file of an entry: `role` is the part it plays (such as `g1`), `name` what its publisher calls it.
+
+    `address` is a path in the tree, a URL, or `hf://owner/repository@revision/path` on the Hub; for files that nobody
+    can fetch, the place where a person finds them. `sha256` is that of the published file, None where nobody has
+    published it; the hash that git keeps of a file may stand in.
+    """
+
+    role: str
+    name: str
+    address: str
+    sha256: str | None
+    bytes: int | None
+    git_sha1: str | None = None
+    convert: bool = False
+    """Kept as safetensors, not as published."""
+    keep: str | None = None
+    """Pattern of the names of the tensors that are kept when it is converted; None for all."""
+    holds: Mapping[str, list[int]] = field(default_factory=dict, hash=False)
+    """Ends of names and shapes of tensors that must be in it: all there is to go by where no hash is known."""
+
+    @property
+    def is_known(self) -> bool:
+        """There is a hash to hold a file against."""
+        return bool(self.sha256 or self.git_sha1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """logit P(fake) = slope x logit(overall) + intercept, fitted on held-out scores of `n` clips.
+
+    `covariance` is that of (slope, intercept), for the interval; `real_logit` the mean raw logit of the genuine clips.
+    """
+
+    slope: float
+    intercept: float
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+    real_logit: float
+    data: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """One manifest entry: one network, trained once, for one region. Equal only to itself: a manifest is read once."""
+
+    id: str
+    detector: str
+    region: str
+    source: Literal["bundled", "hub", "url", "manual"]
+    files: tuple[WeightsFile, ...]
+    licence: str
+    commercial_use: bool
+    auto_download: bool
+    trained_on: str
+    paper: str
+    input: Mapping[str, Any]
+    calibration: Calibration | None
+    measured: str | None
+    """One sentence: accuracy, on what, with its interval; None where nobody measured."""
+    terms: str | None = None
+    """One sentence: what the licence asks, where its name does not say it all."""
+
+    @property
+    def sha256(self) -> str:
+        """One hash for the entry: of its only file, or over those of its files in order; empty if one is unknown."""
+        known = [file.sha256 for file in self.files if file.sha256]
+        if len(known) < len(self.files):
+            return ""
+        return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode()).hexdigest()
+
+
+def load_manifest(path: Path = MANIFEST) -> dict[str, Weights]:
+    """Every entry by id, in the manifest's order, which is the order of preference within a detector."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {id: _weights(id, _whole(entry, entries)) for id, entry in entries.items()}
+
+
+def _whole(entry: dict[str, Any], entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """An entry that is `like` another one says only what is different, of its files too."""
+    if "like" not in entry:
+        return entry
+    model = entries[entry["like"]]
+    own = {key: value for key, value in entry.items() if key != "like"}
+    files = [a | b for a, b in zip(model["files"], own.get("files", [{}] * len(model["files"])), strict=True)]
+    return model | own | {"files": files}
+
+
+def _weights(id: str, entry: dict[str, Any]) -> Weights:
+    files = tuple(WeightsFile(**f) for f in entry["files"])
+    calibration = entry["calibration"] and Calibration(
+        **entry["calibration"] | {"covariance": tuple(map(tuple, entry["calibration"]["covariance"]))}
+    )
+    return Weights(id=id, **entry | {"files": files, "calibration": calibration})

@@ -1,0 +1,235 @@
+"""The weights on this machine: where they lie, whether they are what the manifest names, and what is still to be done.
+
+Files that are kept as published lie at `<detector>/<name>`; converted ones at `<id>/<role>.safetensors`, each beside a
+record of its hash and of the file it was made from. The folder given by TELLTALE_WEIGHTS goes before our own.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from core.errors import WeightsError
+from core.settings import ROOT, Settings
+from core.weights.manifest import Weights, WeightsFile
+
+COMMAND = "python -m core.weights"
+
+
+Kind = Literal["ready", "fetch", "accept", "bring", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a converted file: its SHA-256, and name and SHA-256 of the published file it was made from."""
+
+    sha256: str
+    source: str
+    source_sha256: str
+
+    def __post_init__(self) -> None:
+        for digest in (self.sha256, self.source_sha256):
+            if not re.fullmatch("[0-9a-f]{64}", digest):
+                raise ValueError(f"{digest!r} is no SHA-256")
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"The record of a converted file cannot be read ({error}); import it again.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What it takes to use an entry here.
+
+    `reason` is a sentence for people, None when ready; `command` what an operator types, None where there is nothing
+    to type.
+    """
+
+    kind: Kind
+    reason: str | None = None
+    command: str | None = None
+
+
+def state(weights: Weights, settings: Settings) -> State:
+    """Ready, can be fetched, has a licence to accept first, must be brought by hand, or is not what was published."""
+    missing = [file for file in weights.files if find(weights, file, settings) is None]
+    if missing:
+        return _way(weights, missing, settings)
+    try:
+        for file in weights.files:
+            _verified(weights, file, settings)
+    except WeightsError as error:
+        return State("refused", str(error))
+    return State("ready")
+
+
+def locate(weights: Weights, settings: Settings) -> dict[str, Path]:
+    """Verified files by role: in the tree, in the operator's folder, or fetched or imported earlier.
+
+    Raises:
+        WeightsError: a file is absent or is not the one the manifest names.
+    """
+    found = state(weights, settings)
+    if found.reason:
+        raise WeightsError(found.reason)
+    return {file.role: _verified(weights, file, settings) for file in weights.files}
+
+
+def as_found(weights: Weights, settings: Settings) -> Weights:
+    """The entry with the hashes of the files that are here, where the manifest knows none: what a report must name."""
+    if all(file.sha256 for file in weights.files):
+        return weights
+    return _with_hashes(weights, tuple(file.sha256 or _source_hash(weights, file, settings) for file in weights.files))
+
+
+def find(weights: Weights, file: WeightsFile, settings: Settings) -> Path | None:
+    """Where the file that would be used lies; not yet verified."""
+    if weights.source == "bundled":
+        candidates = [ROOT / file.address]
+    elif file.convert:
+        candidates = [folder / converted_name(weights, file) for folder in _folders(settings)]
+        candidates = [path for path in candidates if record_of(path).is_file()]
+    else:
+        below = (weights.detector, ".")
+        candidates = [folder / where / file.name for folder in _folders(settings) for where in below]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def store(settings: Settings) -> Path:
+    return settings.data / "weights"
+
+
+def converted_name(weights: Weights, file: WeightsFile) -> str:
+    """Where a converted file lies, below a folder of weights and in a repository of them."""
+    return f"{weights.id}/{file.role}.safetensors"
+
+
+def record_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def check(file: WeightsFile, path: Path) -> str:
+    """The SHA-256 of a file that claims to be the published one.
+
+    Raises:
+        WeightsError: it is another file.
+    """
+    found = sha256_of(path)
+    for kind, wanted, digest in (("SHA-256", file.sha256, found), ("git SHA-1", file.git_sha1, "")):
+        if wanted and wanted != (digest or (digest := _git_sha1(path))):
+            raise WeightsError(f"This is not {file.name}: expected {kind} {wanted[:12]}…, found {digest[:12]}….")
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+def accept(licence: str, settings: Settings) -> None:
+    """Writes down that the operator accepted this licence, and when."""
+    accepted = _accepted(settings)
+    if licence not in accepted:
+        path = store(settings) / "licences.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        accepted[licence] = datetime.now(UTC).isoformat(timespec="seconds")
+        path.write_text(json.dumps(accepted, indent=2) + "\n", encoding="utf-8")
+
+
+def may_have(weights: Weights, settings: Settings) -> bool:
+    """Open licences need no consent; those that restrict the use are accepted by name first."""
+    return weights.commercial_use or weights.licence in _accepted(settings)
+
+
+def can_fetch(weights: Weights, settings: Settings) -> bool:
+    """There is an address and a hash to check what comes; or a repository of the operator's, which may have it."""
+    is_published = weights.source in ("hub", "url") and all(file.is_known for file in weights.files)
+    return is_published or bool(settings.hub_namespace and all(file.convert for file in weights.files))
+
+
+def by_hand(file: WeightsFile, command: str) -> str:
+    """What a person does where nothing can be downloaded."""
+    return f"get {file.name} from {file.address}, then `{command}` checks and keeps it"
+
+
+def _way(weights: Weights, missing: list[WeightsFile], settings: Settings) -> State:
+    """From absent files to usable ones: one sentence and one command."""
+    is_free = may_have(weights, settings)
+    option = "" if is_free else f" --accept-license {shlex.quote(weights.licence)}"
+    kind: Kind
+    if can_fetch(weights, settings):
+        kind, command = "fetch", f"{COMMAND} fetch {weights.id}{option}"
+        way = f"`{command}` downloads them"
+        if not any(file.convert for file in missing):
+            way += ", or name their folder in TELLTALE_WEIGHTS"
+    else:
+        kind, command = "bring", f"{COMMAND} import {weights.id} {missing[0].name}{option}"
+        way = by_hand(missing[0], command)
+    reason = f"The weights {weights.id} ({' and '.join(file.name for file in missing)}) are not on this machine; "
+    if is_free:
+        return State(kind, f"{reason}{way}.", command)
+    terms = f" ({weights.terms.rstrip('.')})" if weights.terms else ""
+    return State("accept", f"{reason}their licence {weights.licence}{terms} has to be accepted first: {way}.", command)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    return [folder for folder in (settings.weights, store(settings)) if folder]
+
+
+def _verified(weights: Weights, file: WeightsFile, settings: Settings) -> Path:
+    path = find(weights, file, settings)
+    assert path is not None, "asked for before it was found"
+    if file.convert:
+        record = Record.parse(record_of(path).read_bytes())
+        if file.sha256 not in (None, record.source_sha256):
+            raise WeightsError(f"{path} was made from another file than {file.name}; import it again.")
+        wanted = record.sha256
+    else:
+        wanted = file.sha256 or ""
+    found = sha256_of(path)
+    if found != wanted:
+        raise WeightsError(
+            f"{path.name} is not the file the manifest names for {weights.id}: expected SHA-256 {wanted[:12]}…, "
+            f"found {found[:12]}…; delete {path} and fetch or import it again."
+        )
+    return path
+
+
+def _source_hash(weights: Weights, file: WeightsFile, settings: Settings) -> str | None:
+    path = find(weights, file, settings)
+    return Record.parse(record_of(path).read_bytes()).source_sha256 if path else None
+
+
+@cache
+def _with_hashes(weights: Weights, hashes: tuple[str | None, ...]) -> Weights:
+    """The same object for the same hashes, since weights are equal only to themselves."""
+    return replace(weights, files=tuple(replace(f, sha256=h) for f, h in zip(weights.files, hashes, strict=True)))
+
+
+def _accepted(settings: Settings) -> dict[str, str]:
+    path = store(settings) / "licences.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+@cache
+def _sha256(path: Path, size: int, changed_ns: int) -> str:
+    """Hashed once per state of the file, not once per analysis."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _git_sha1(path: Path) -> str:
+    """What git calls this content: SHA-1 over a header and the bytes."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
