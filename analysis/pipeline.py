@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from core.errors import NotApplicable
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track
 from core.weights import Weights
-from detectors import Choice, choices, choose, open_detector
+from detectors import Choice, choices, choose, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
@@ -48,7 +48,8 @@ def analyze(
     began = time.perf_counter()
     timings: dict[str, float] = {}
     limit_threads()
-    chosen = choose(options.detectors, choices(manifest, settings))
+    chosen = choose(options.detectors, choices(manifest, settings), options.regions)
+    looks = [look for c in chosen if c.ready for look in looks_of(c, options.thoroughness)]
     sha256, fingerprint = identify(path, options, chosen, settings, references)
     log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
 
@@ -60,6 +61,7 @@ def analyze(
             options=options,
             settings=settings,
             manifest=manifest,
+            looks=looks,
             on_progress=on_progress,
         )
 
@@ -87,7 +89,7 @@ def analyze(
         verdict=verdict,
         tracks=tuple(persons),
         findings=tuple(finding for finding, _ in findings),
-        warnings=(*reading.warnings, *_reference_warnings(references, offsets)),
+        warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=device(),
     )
@@ -121,15 +123,22 @@ def score(
     answers: list[Scores | Skipped] = []
     for choice in chosen:
         on_progress(Progress(f"Scoring with {choice.card.title}", 1.0))
-        detector = open_detector(choice, settings, device())
+        ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
             try:
-                answers.append(detector.score(track))
+                answers.append(ask(track))
             except NotApplicable as reason:
                 answers.append(
                     Skipped(choice.card.name, choice.weights.region, track.id, str(reason), choice.weights.id)
                 )
     return answers
+
+
+def _unready(choice: Choice) -> Callable[[Track], Scores]:
+    def ask(track: Track) -> Scores:
+        raise NotApplicable(choice.reason)
+
+    return ask
 
 
 def _offsets(genuine: Sequence[Scores | Skipped], manifest: Mapping[str, Weights]) -> dict[str, float]:
@@ -140,6 +149,18 @@ def _offsets(genuine: Sequence[Scores | Skipped], manifest: Mapping[str, Weights
             heard.setdefault(answer.weights, []).append(answer.overall)
     calibrations = {id: manifest[id].calibration for id in heard}
     return {id: source_offset(heard[id], known) for id, known in calibrations.items() if known}
+
+
+def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
+    """Regions that were asked for and that a chosen detector has no weights for at all."""
+    served = {(c.card.name, c.weights.region) for c in chosen}
+    several = dict.fromkeys(c.card for c in chosen if len(c.card.regions) > 1)
+    return [
+        f"There are no weights of {card.title.split(':')[0]} for the region {region}."
+        for card in several
+        for region in regions
+        if (card.name, region) not in served
+    ]
 
 
 def _reference_warnings(references: Sequence[Path], offsets: Mapping[str, float]) -> list[str]:

@@ -34,11 +34,12 @@ Thoroughness = Literal["fast", "standard", "thorough"]
 class Options:
     """What the person asked for.
 
-    `detectors` are names, or `name/set` for one particular set of weights; `landmarks` names the landmark backend.
+    `detectors` are names, or `name/set` for one particular set of weights; none of them, or of the regions, means all
+    that are ready. `landmarks` names the landmark backend.
     """
 
     detectors: tuple[str, ...]
-    regions: tuple[str, ...] = ("entire",)
+    regions: tuple[str, ...] = ()
     thoroughness: Thoroughness = "standard"
     landmarks: str = "facemesh"
 

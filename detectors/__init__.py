@@ -7,9 +7,11 @@ from pathlib import Path
 
 from core.errors import InputError, WeightsError
 from core.settings import Settings
+from core.types import Thoroughness
 from core.weights import Weights, locate
 from detectors.base import Card, Detector
 from detectors.lrnet import LRNet
+from preprocessing.cropping import Look
 
 DETECTORS: dict[str, type[Detector]] = {cls.card.name: cls for cls in (LRNet,)}
 
@@ -38,19 +40,38 @@ def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]
     ]
 
 
-def choose(names: tuple[str, ...], offered: list[Choice]) -> list[Choice]:
-    """The choices that `names` mean: a detector's name is its first ready set, a weights id that very set; none is all.
+def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ...] = ()) -> list[Choice]:
+    """The choices that `names` and `regions` mean.
+
+    A detector's name means its first set of which anything is ready, a set's id (`detector/set`) that very set; none
+    means every detector that is ready. Regions concern the detectors that have several; none means all that are
+    ready, and one that is named but not ready is among the choices, with its reason.
 
     Raises:
-        InputError: a name is unknown.
-        WeightsError: a named detector is not ready.
+        InputError: a detector or a region is unknown.
+        WeightsError: of a named detector nothing is ready.
     """
+    known = list(dict.fromkeys(region for choice in offered for region in choice.card.regions))
+    for region in regions:
+        if region not in known:
+            raise InputError(f"There is no region called {region!r}; choose among: {', '.join(known)}.")
     names = names or tuple(dict.fromkeys(c.card.name for c in offered if c.ready))
     if not names:
         raise WeightsError(
             "No detector is ready on this machine; `python -m core.weights list` says what each one lacks."
         )
-    return list(dict.fromkeys(_choose(name, offered) for name in names))
+    chosen = [
+        choice
+        for name in names
+        for choice in _set_of(name, offered)
+        if (choice.weights.region in regions if regions and len(choice.card.regions) > 1 else choice.ready)
+    ]
+    return list(dict.fromkeys(chosen))
+
+
+def looks_of(choice: Choice, thoroughness: Thoroughness) -> tuple[Look, ...]:
+    """The crops this choice wants to see of each track."""
+    return DETECTORS[choice.card.name].looks(choice.weights, thoroughness)
 
 
 def open_detector(choice: Choice, settings: Settings, device: str) -> Detector:
@@ -68,15 +89,17 @@ def _open(weights: Weights, files: tuple[tuple[str, Path], ...], device: str) ->
     return DETECTORS[weights.detector](weights, dict(files), device)
 
 
-def _choose(name: str, offered: list[Choice]) -> Choice:
-    named = [c for c in offered if name in (c.card.name, c.weights.id)]
+def _set_of(name: str, offered: list[Choice]) -> list[Choice]:
+    """The choices of one set of weights, one a region: those of an id, or of a detector's first ready set."""
+    named = [c for c in offered if f"{c.weights.id}/".startswith(f"{name}/")]
     if not named:
-        known = ", ".join(dict.fromkeys(c.card.name for c in offered))
-        raise InputError(f"There is no detector called {name!r}; choose among: {known}.")
-    ready = next((c for c in named if c.ready), None)
-    if ready is None:
+        listed = ", ".join(dict.fromkeys(c.card.name for c in offered))
+        raise InputError(f"There is no detector called {name!r}; choose among: {listed}.")
+    first = next((c for c in named if c.ready), None)
+    if first is None:
         raise WeightsError(named[0].reason)
-    return ready
+    prefix = name if "/" in name else "/".join(first.weights.id.split("/")[:2])
+    return [c for c in named if f"{c.weights.id}/".startswith(f"{prefix}/")]
 
 
 def _reason(weights: Weights, settings: Settings) -> str | None:

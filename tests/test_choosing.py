@@ -1,0 +1,66 @@
+"""Which weights a request means: names, sets, regions, and what is missing."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import InputError, WeightsError
+from core.weights import load_manifest
+from detectors import Choice, choose
+from detectors.base import Card
+
+LANDMARKS = Card("motion", "Motion: moves", "", "", ("entire",), "")
+PIXELS = Card("pixels", "Pixels: looks", "", "", ("entire", "nose", "mouth"), "")
+SOME = load_manifest()["lrnet/ffpp"]
+
+
+def offer(card, id, region="entire", reason=None):
+    return Choice(card, replace(SOME, id=id, detector=card.name, region=region), reason)
+
+
+OFFERED = [
+    offer(LANDMARKS, "motion/a", reason="Fetch motion/a."),
+    offer(LANDMARKS, "motion/b"),
+    offer(PIXELS, "pixels/old/entire", reason="Fetch pixels/old."),
+    offer(PIXELS, "pixels/new/entire", "entire"),
+    offer(PIXELS, "pixels/new/nose", "nose"),
+    offer(PIXELS, "pixels/new/mouth", "mouth", "Fetch the mouth."),
+]
+
+
+def ids(names=(), regions=(), offered=OFFERED):
+    return [choice.weights.id for choice in choose(names, offered, regions)]
+
+
+def test_a_name_means_its_first_set_that_is_ready_and_none_means_every_detector():
+    assert ids(("motion",)) == ["motion/b"]
+    assert ids() == ids(("motion", "pixels")) == ["motion/b", "pixels/new/entire", "pixels/new/nose"]
+
+
+def test_a_set_means_that_set_and_an_id_that_one_file():
+    assert ids(("pixels/new",)) == ["pixels/new/entire", "pixels/new/nose"]
+    assert ids(("pixels/new/nose",)) == ["pixels/new/nose"]
+    with pytest.raises(WeightsError, match=r"Fetch motion/a\."):
+        ids(("motion/a",))
+
+
+def test_a_region_that_is_not_ready_is_among_the_choices_with_its_reason():
+    chosen = choose(("pixels",), OFFERED, ("nose", "mouth"))
+    assert [(c.weights.region, c.reason) for c in chosen] == [("nose", None), ("mouth", "Fetch the mouth.")]
+
+
+def test_regions_do_not_concern_a_detector_that_has_only_one():
+    assert ids(("motion",), ("nose",)) == ["motion/b"]
+
+
+def test_naming_a_detector_twice_runs_it_once():
+    assert ids(("motion", "motion/b")) == ["motion/b"]
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(InputError, match="choose among: motion, pixels"):
+        ids(("xray",))
+    with pytest.raises(InputError, match="choose among: entire, nose, mouth"):
+        ids((), ("ear",))
+    with pytest.raises(WeightsError, match="No detector is ready"):
+        ids(offered=OFFERED[:1])
