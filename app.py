@@ -7,10 +7,13 @@ import signal
 import sys
 import tempfile
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import AppError
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from gradio import Blocks
 
 log = logging.getLogger("telltale")
 
@@ -40,40 +43,40 @@ def prepare(settings: Settings) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     tempfile.tempdir = os.environ["TMPDIR"]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("alembic", "httpx", "matplotlib"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+
+
+def page(settings: Settings) -> "Blocks":
+    """The page on top of an up-to-date store."""
+    on_gpu = None
+    if os.environ.get("SPACES_ZERO_GPU"):
+        import spaces  # before anything that imports torch
+
+        on_gpu = spaces.GPU  # type: ignore[attr-defined]
+    from analysis.pipeline import analyze, identify
+    from core.weights import load_manifest
+    from storage import ReportStore, upgrade
+    from ui import build
+    from ui.visit import Desk, follow
+
+    upgrade(settings.database_url)
+    store = ReportStore(settings.database_url)
+    return build(Desk(settings, load_manifest(), store, identify, analyze, on_gpu(follow) if on_gpu else follow))
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    if os.environ.get("SPACES_ZERO_GPU"):
-        import spaces  # before anything that imports torch
+    blocks = page(settings)
+    from ui import launch_options
 
-        on_gpu = spaces.GPU
-    else:
-        on_gpu = None
-    from analysis.pipeline import analyze, identify
-    from core.weights import load_manifest
-    from storage import ReportStore, upgrade
-    from ui import build, launch_options
-    from ui.visit import Desk, follow
-
-    upgrade(settings.database_url)
-    desk = Desk(
-        settings,
-        load_manifest(),
-        ReportStore(settings.database_url),
-        identify=identify,
-        analyze=analyze,
-        follow=on_gpu(follow) if on_gpu else follow,
-    )
-    page = build(desk)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _, address, _ = page.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
-    page.close(verbose=False)
+    blocks.close(verbose=False)
     shutil.rmtree(settings.uploads, ignore_errors=True)
 
 

@@ -1,9 +1,8 @@
-"""What tests share: quiet and offline libraries, the folder of third-party clips, Chromium, and the app itself, running."""
-
-# ruff: noqa: E402 - the Hub client reads its variables once, when it is imported.
+"""What tests share: quiet, offline libraries; the folder of third-party clips; Chromium; and the app, running."""
 
 import os
 
+# Before anything else: the Hub client reads its variables once, when it is imported.
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
 
 import shutil
@@ -25,7 +24,7 @@ START_S = 90
 
 @dataclass(frozen=True)
 class Server:
-    """A running `python app.py`: its address, the only folder it may write to, and two it must leave alone."""
+    """A running `python app.py`: its address, the one folder it may write to, and the home it must leave alone."""
 
     url: str
     data: Path
@@ -53,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home, port = folder / "home", free_port()
     home.mkdir()
     server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log")
-    own = {"HOME": str(home), "TELLTALE_DATA": str(server.data), "GRADIO_SERVER_PORT": str(port)}
+    own = {"HOME": str(home), "TMPDIR": str(home), "TELLTALE_DATA": str(server.data), "GRADIO_SERVER_PORT": str(port)}
     with server.log.open("w") as log:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | own, stdout=log, stderr=log)
     try:

@@ -12,6 +12,7 @@ from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
+from ui.messages import QUICK
 from ui.uploads import keep_uploads_apart
 from ui.visit import Desk, new_secret, visitor
 
@@ -27,7 +28,7 @@ def build(desk: Desk) -> gr.Blocks:
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
-        page.load(new_secret, secret, secret, queue=False, api_visibility="private", show_progress="hidden")
+        page.load(new_secret, secret, secret, **QUICK)
         gr.HTML(
             '<header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation in video, '
             "and shows where, when and by which method.</p></header>"

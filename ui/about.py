@@ -17,8 +17,8 @@ TEXT = """
 | **{not_assessed}** | Nobody could look; the reason is given. There is no number, not even one half. |
 
 The number beside a verdict is P(manipulated), from 0 to 1: how likely a manipulation is after the methods were
-calibrated on labelled clips with as many genuine as manipulated ones. The 90 % interval says how far to trust the number,
-and coverage how much of the video and how many of the chosen methods stand behind it.
+calibrated on labelled clips, had there been as many manipulated clips as genuine ones. The 90 % interval says how far
+to trust the number, and coverage how much of the video and how many of the chosen methods stand behind it.
 
 ## What this cannot tell
 
@@ -27,13 +27,13 @@ and coverage how much of the video and how many of the chosen methods stand behi
 * A method knows the manipulations it was trained on. Newer ones, strong compression, small or blurred faces, heads
   turned away and unusual frame rates make it weaker or wrong; *Detectors* lists the limits of each, with its measured
   accuracy.
-* Only faces are looked at. Cuts, false captions, cloned voices, and bodies or backgrounds that were changed go unnoticed.
+* Only faces are looked at. Cuts, false captions, cloned voices, changed bodies and changed backgrounds go unnoticed.
 * Nobody is recognised. Faces are followed within one video and never compared with another one.
 
 ## Privacy
 
-* The uploaded file is deleted from the server as soon as its analysis ends, also when it fails or is cancelled; a file that
-  is never analysed goes within about an hour. The player keeps showing the copy in your own browser.
+* The uploaded file is deleted from the server as soon as its analysis ends, also when it fails or is cancelled; one
+  that is never analysed goes within about an hour. The player keeps showing the copy in your own browser.
 * The report is kept, with a small picture of each face and a few seconds of their landmarks, until you delete it under
   *History*. It is listed for this browser only, by a random key that your browser keeps. Clear its storage, and
   nobody can reach those reports any more, not even you.
@@ -41,13 +41,13 @@ and coverage how much of the video and how many of the chosen methods stand behi
 
 ## Limits
 
-Up to {max_mb:.0f} MB, {length} and {max_side_px} px a side, up to five people at a time. Sound is ignored. One analysis runs
-at a time; further ones wait for their turn.
+Up to {max_mb:.0f} MB, {length} and {max_side_px} px a side, with up to five people at a time. Sound is ignored. Few
+analyses run at a time; further ones wait for their turn.
 
 ## For programs
 
-The same analysis is offered to programs; *Use via API* at the foot of this page shows how. Send a random text of your own as the
-header `x-telltale-visitor` to find your reports again.
+The same analysis is offered to programs; *Use via API* at the foot of this page shows how. Send a random text of your
+own as the header `x-telltale-visitor` to find your reports again.
 
 ## Licences
 
@@ -58,9 +58,5 @@ stands on Gradio, PyAV and FFmpeg, MediaPipe, PyTorch, OpenCV and Plotly.
 
 def about_tab(settings: Settings) -> None:
     words = {label.value: word for label, word in BANDS.items()}
-    gr.Markdown(
-        TEXT.format(
-            max_mb=settings.max_mb, length=duration(settings.max_seconds), max_side_px=settings.max_side_px, **words
-        ),
-        elem_classes="about",
-    )
+    limits = {"max_mb": settings.max_mb, "length": duration(settings.max_seconds), "max_side_px": settings.max_side_px}
+    gr.Markdown(TEXT.format(**words, **limits), elem_classes="about")

@@ -1,8 +1,7 @@
 """The tab Analyze: a clip in, a verdict out."""
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,17 +9,19 @@ import gradio as gr
 from markupsafe import Markup
 
 from core.settings import Settings
-from core.types import Options, Progress, Report, Thoroughness
+from core.types import Options, Progress, Thoroughness
 from detectors import Choice, choices
 from preprocessing.landmarks import landmark_backends
-from ui.messages import Refusal, duration, friendly, told
-from ui.result import ReportView
+from ui.markup import each
+from ui.messages import QUICK, Refusal, duration, friendly, told
+from ui.result import Find, ReportView
+from ui.uploads import several_files
 from ui.visit import Answer, Desk, visitor
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
 EXAMPLE_TEXT = (
-    "Made for this page from a public-domain portrait of an astronaut, set in gentle motion; from the sixth second on the "
-    "inner face is cut out, altered a little and blended back."
+    "Made for this page from a public-domain portrait of an astronaut, set in gentle motion. From the sixth second on "
+    "the inner face is cut out, altered a little and blended back."
 )
 ANALYSES = "analyses"
 """Concurrency group of everything that analyses: page and programs wait in one line."""
@@ -28,7 +29,7 @@ ANALYSES = "analyses"
 FROM_STORE = "You had this very file analysed before, with the same settings and weights: this is the report made then."
 
 
-def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]) -> None:
+def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
@@ -58,9 +59,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
                     info="What finds the points of the face.",
                 )
                 _greyed([(b.title, b.reason) for b in backends if b.reason])
-                references = gr.File(
+                references = several_files(
                     label="Genuine clips of the same person and camera (optional)",
-                    file_count="multiple",
                     file_types=["video"],
                     height=120,
                 )
@@ -93,23 +93,16 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
                 case Answer():
                     yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
 
-    @friendly
-    def take_example() -> str:
-        folder = desk.settings.uploads / secrets.token_hex(16)
-        folder.mkdir(parents=True)
-        return str(shutil.copy(EXAMPLE, folder))
-
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
-    quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    example.click(take_example, None, video, **quick)
+    example.click(None, None, video, js=f"() => telltale.upload({json.dumps(_served(EXAMPLE))})")
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
         lambda: {status: _bar(Progress("Waiting for its turn", 0.0))} | busy | view.hide(),
         None,
         [status, start, cancel, *view.outputs],
-        **quick,
+        **QUICK,
     )
     running = waiting.then(
         run,
@@ -121,13 +114,19 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Callable[..., Report]
         api_visibility="private",
         show_progress="hidden",
     )
-    view.add_frames("analyze", running)
-    running.failure(lambda: {status: _refused(Refusal(FULL))} | idle, None, [status, start, cancel], **quick)
-    cancel.click(lambda: {status: STOPPED} | idle, None, [status, start, cancel], cancels=[running], **quick)
+    view.animate_after(running)
+    running.failure(lambda: {status: _refused(Refusal(FULL))} | idle, None, [status, start, cancel], **QUICK)
+    cancel.click(lambda: {status: STOPPED} | idle, None, [status, start, cancel], cancels=[running], **QUICK)
 
 
 FULL = "Too many people are waiting for an analysis just now; try again in a few minutes."
 STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was deleted from the server.</p>')
+
+
+def _served(path: Path) -> str:
+    """The address of a file of ours; the page fetches it and uploads it like any other clip."""
+    gr.set_static_paths([path])
+    return f"gradio_api/file={path}"
 
 
 def _name(choice: Choice) -> str:
@@ -152,17 +151,15 @@ def _limits(settings: Settings) -> Markup:
 
 def _greyed(choices: list[tuple[str, str | None]]) -> None:
     """Lists what cannot be chosen here, each with its reason."""
-    item = Markup('<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>')
+    item = '<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>'
     if choices:
-        gr.HTML(
-            Markup('<ul class="greyed">{}</ul>').format(Markup("").join(item.format(*choice) for choice in choices))
-        )
+        gr.HTML(Markup('<ul class="greyed">{}</ul>').format(each(item, choices)))
 
 
 def _bar(progress: Progress) -> Markup:
     return Markup(
-        '<div class="progress"><label for="progress" role="status">{}</label><progress id="progress" max="1" value="{:.3f}">'
-        "</progress><span>{:.0%}</span></div>"
+        '<div class="progress"><label for="progress" role="status">{}</label><span>{:.0%}</span>'
+        '<progress id="progress" max="1" value="{:.3f}"></progress></div>'
     ).format(progress.stage, progress.fraction, progress.fraction)
 
 

@@ -12,6 +12,7 @@ from core.types import Label, Options, Thoroughness
 from detectors import choices
 from ui.analyze import ANALYSES
 from ui.messages import friendly
+from ui.uploads import several_files
 from ui.visit import Answer, Desk, visitor
 
 
@@ -20,15 +21,15 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def analyze(
+        request: gr.Request,
         video: str,
         detectors: list[str] | None = None,
         regions: list[str] | None = None,
         thoroughness: Thoroughness = "standard",
         landmarks: str = "facemesh",
         reference: list[str] | None = None,
-        request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[dict[str, Any]]:
-        options = Options(tuple(detectors or ()), tuple(regions or ("entire",)), thoroughness, landmarks)
+        options = Options(tuple(detectors or ()), _regions(regions, desk), thoroughness, landmarks)
         for step in desk.visit(video, options, visitor(None, request), references=reference or ()):
             if isinstance(step, Answer):
                 yield as_json(step.report) | {"from_store": step.from_store}
@@ -60,16 +61,14 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def history(
-        label: str | None = None, text: str | None = None, page: int = 1, request: gr.Request = None
-    ) -> dict[str, Any]:  # type: ignore[assignment]
+        request: gr.Request, label: str | None = None, text: str | None = None, page: int = 1
+    ) -> dict[str, Any]:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
-        found = desk.store.history(
-            owner=visitor(None, request), page=page, label=Label(label) if label else None, text=text or None
-        )
-        return asdict(found)
+        wanted = Label(label) if label else None
+        return asdict(desk.store.history(owner=visitor(None, request), page=page, label=wanted, text=text or None))
 
-    # Components nobody sees: they check what arrives, and see to it that a file named was uploaded and is not the server's own.
+    # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
         inputs = [
             gr.Video(sources=["upload"], format=None),
@@ -77,7 +76,7 @@ def endpoints(desk: Desk) -> None:
             gr.JSON(),
             gr.Radio(list(get_args(Thoroughness)), value="standard"),
             gr.Textbox("facemesh"),
-            gr.File(file_count="multiple"),
+            several_files(),
         ]
         answer, go = gr.JSON(), gr.Button()
     go.click(
@@ -97,3 +96,12 @@ def endpoints(desk: Desk) -> None:
     )
     gr.api(report, api_name="report", api_description="One of your reports.", queue=False)
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
+
+
+def _regions(names: list[str] | None, desk: Desk) -> tuple[str, ...]:
+    """The regions asked for, of those that any detector looks at; none is all."""
+    known = tuple(dict.fromkeys(r for choice in choices(desk.manifest, desk.settings) for r in choice.card.regions))
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"There is no region called {name!r}; choose among: {', '.join(known)}.")
+    return tuple(names) if names else known

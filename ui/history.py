@@ -6,30 +6,32 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from core.types import Label, Report
-from plots.style import BANDS as COLOURS
+from core.types import Label
 from storage import History, HistoryRow, ReportStore
-from ui.messages import BANDS, MARKS, clock, friendly, number
-from ui.result import ReportView
+from ui.markup import band, table, titled
+from ui.messages import BANDS, QUICK, clock, friendly, number
+from ui.result import Find, ReportView
 from ui.visit import visitor
 
 PAGE_SIZE = 10
 
+REOPENED = "From your history. The video was not kept, so there is no player to go with it."
+
 ANSWER_BUTTONS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-report]');
   if (!button) return;
-  if (button.dataset.action === 'delete' && !confirm('Delete this report? It cannot be brought back.')) return;
-  trigger(button.dataset.action === 'delete' ? 'delete' : 'click', {report: button.dataset.report});
+  const { report, action } = button.dataset;
+  if (action === 'delete' && !confirm('Delete this report? It cannot be brought back.')) return;
+  trigger(action === 'delete' ? 'delete' : 'click', { report });
 });"""
 
 
-def history_tab(store: ReportStore, secret: gr.BrowserState, find: Callable[..., Report], *, opened: gr.Tab) -> None:
-    gr.HTML('<h2>Your reports</h2><p class="hint">Kept for this browser only; the videos themselves are not kept.</p>')
+def history_tab(store: ReportStore, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
+    gr.HTML(titled("Your reports", "Kept for this browser only; the videos themselves are not kept."))
     with gr.Row():
         text = gr.Textbox(label="File name contains", max_length=200, scale=2)
-        band = gr.Dropdown(
-            [("All verdicts", ""), *((words, label.value) for label, words in BANDS.items())], label="Verdict", value=""
-        )
+        verdicts = [("All verdicts", ""), *((words, label.value) for label, words in BANDS.items())]
+        verdict = gr.Dropdown(verdicts, label="Verdict", value="")
     page = gr.State(1)
     rows = gr.HTML(js_on_load=ANSWER_BUTTONS, elem_id="reports")
     with gr.Row(elem_classes="pager"):
@@ -37,91 +39,74 @@ def history_tab(store: ReportStore, secret: gr.BrowserState, find: Callable[...,
         where = gr.HTML(elem_classes="where", min_width=70)
         older = gr.Button("Older →", size="sm", min_width=100, interactive=False)
     view = ReportView("history", find, secret)
-    listing = [page, rows, newer, where, older]
 
-    def turn_to(page_wanted: int, text: str, band: str | None, owner: str) -> dict[Any, Any]:
-        found = store.history(
-            owner=owner,
-            page=page_wanted,
-            page_size=PAGE_SIZE,
-            label=Label(band) if band else None,
-            text=text.strip() or None,
-        )
+    def listed(wanted: int, text: str, verdict: str, owner: str) -> dict[Any, Any]:
+        label, text = Label(verdict) if verdict else None, text.strip()
+        found = store.history(owner=owner, page=wanted, page_size=PAGE_SIZE, label=label, text=text or None)
         last = max(1, -(-found.total // PAGE_SIZE))
-        if page_wanted > last:
-            return turn_to(last, text, band, owner)
+        if wanted > last:  # the only report of the last page was deleted
+            return listed(last, text, verdict, owner)
         return {
-            page: page_wanted,
-            rows: _table(found, filtered=bool(text.strip() or band)),
-            newer: gr.update(interactive=page_wanted > 1),
-            where: Markup("<p>{} of {}</p>").format(page_wanted, last),
-            older: gr.update(interactive=page_wanted < last),
+            page: wanted,
+            rows: history_table(found, filtered=bool(text or label)),
+            newer: gr.update(interactive=wanted > 1),
+            where: Markup("<p>{} of {}</p>").format(wanted, last),
+            older: gr.update(interactive=wanted < last),
         }
 
-    def turner(by: int | None) -> Callable[..., dict[Any, Any]]:
-        """A handler that turns pages; None goes back to the first."""
+    def turning(by: int | None) -> Callable[..., dict[Any, Any]]:
+        """A handler that turns pages; None turns to the first."""
 
         @friendly
-        def turn(now: int, text: str, band: str | None, secret: str | None, request: gr.Request) -> dict[Any, Any]:
-            return turn_to(max(1, now + by) if by is not None else 1, text, band, visitor(secret, request))
+        def turn(now: int, text: str, verdict: str, secret: str | None, request: gr.Request) -> dict[Any, Any]:
+            return listed(1 if by is None else max(1, now + by), text, verdict, visitor(secret, request))
 
         return turn
 
     @friendly
     def reopen(secret: str | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        return view.show(
-            find(str(event.report), secret, request),
-            "From your history; the video was not kept, so there is no player.",
-        )
+        return view.show(find(str(event.report), secret, request), REOPENED)
 
     @friendly
     def remove(
-        now: int, text: str, band: str | None, secret: str | None, request: gr.Request, event: gr.EventData
+        now: int, text: str, verdict: str, secret: str | None, request: gr.Request, event: gr.EventData
     ) -> dict[Any, Any]:
         owner = visitor(secret, request)
         store.delete(str(event.report), owner=owner)
-        return turn_to(now, text, band, owner) | view.hide()
+        return listed(now, text, verdict, owner) | view.hide()
 
-    asked = [page, text, band, secret]
-    quick: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    opened.select(turner(0), asked, listing, **quick)
-    gr.on([text.submit, text.blur, band.input], turner(None), asked, listing, **quick)
-    newer.click(turner(-1), asked, listing, **quick)
-    older.click(turner(+1), asked, listing, **quick)
-    view.add_frames("history", rows.click(reopen, secret, view.outputs, **quick))
-    rows.delete(remove, asked, [*listing, *view.outputs], **quick)
+    asked, listing = [page, text, verdict, secret], [page, rows, newer, where, older]
+    opened.select(turning(0), asked, listing, **QUICK)
+    gr.on([text.submit, text.blur, verdict.input], turning(None), asked, listing, **QUICK)
+    newer.click(turning(-1), asked, listing, **QUICK)
+    older.click(turning(+1), asked, listing, **QUICK)
+    view.animate_after(rows.click(reopen, secret, view.outputs, **QUICK))
+    rows.delete(remove, asked, [*listing, *view.outputs], **QUICK)
 
 
-def _table(found: History, *, filtered: bool) -> Markup:
+def history_table(found: History, *, filtered: bool) -> Markup:
+    """One page of the listing, with buttons to open and delete."""
     if not found.rows:
-        return Markup('<p class="empty">{}</p>').format(
-            "No report matches this filter."
-            if filtered
-            else "No reports yet. Analyze a video, and its report will be listed here."
+        nothing = (
+            "No report matches." if filtered else "No reports yet. Analyze a video, and its report is listed here."
         )
-    heads = ("When (UTC)", "Video", "Length", "People", "Verdict", "P(manipulated)", "Actions")
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(h) for h in heads)
-    return Markup('<table class="plain reports"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
-        head, Markup("").join(_row(row) for row in found.rows)
-    )
+        return Markup('<p class="empty">{}</p>').format(nothing)
+    columns: dict[str, Callable[[HistoryRow], object]] = {
+        "When (UTC)": lambda row: row.created_at[:16].replace("T", " "),
+        "Video": lambda row: row.name,
+        "Length": lambda row: clock(row.duration_s),
+        "People": lambda row: row.persons,
+        "Verdict": lambda row: Markup("<span>{}</span>").format(band(row.label)),
+        "P(manipulated)": lambda row: "–" if row.fake is None else number(row.fake),
+        "": _buttons,
+    }
+    rows = [[of(row) for of in columns.values()] for row in found.rows]
+    return table(list(columns), rows, bands=[row.label for row in found.rows])
 
 
-def _row(row: HistoryRow) -> Markup:
+def _buttons(row: HistoryRow) -> Markup:
     return Markup(
-        '<tr style="--band: {}"><td data-head="When (UTC)">{}</td><td data-head="Video">{}</td><td data-head="Length">{}</td>'
-        '<td data-head="People">{}</td><td data-head="Verdict"><span class="mark" aria-hidden="true">{}</span> {}</td>'
-        '<td data-head="P(manipulated)">{}</td><td class="actions"><button type="button" data-report="{}" data-action="open">Open</button>'
-        '<button type="button" data-report="{}" data-action="delete" aria-label="Delete the report on {}">Delete</button></td></tr>'
-    ).format(
-        COLOURS[row.label],
-        row.created_at[:16].replace("T", " "),
-        row.name,
-        clock(row.duration_s),
-        row.persons,
-        MARKS[row.label],
-        BANDS[row.label],
-        "–" if row.fake is None else number(row.fake),
-        row.id,
-        row.id,
-        row.name,
-    )
+        '<span class="actions"><button type="button" data-report="{}" data-action="open" aria-label="Open the report '
+        'on {}">Open</button><button type="button" data-report="{}" data-action="delete" aria-label="Delete the report '
+        'on {}">Delete</button></span>'
+    ).format(row.id, row.name, row.id, row.name)

@@ -33,6 +33,9 @@ MARKS = {
 }
 """A shape beside each band, so that none is told by colour alone."""
 
+QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+"""How the page calls what answers at once: past the line of analyses, and not offered to programs."""
+
 BUG = "Something went wrong on the server. It has been logged; try again, or try another file."
 
 

@@ -4,8 +4,11 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 from gradio import route_utils
+from gradio.data_classes import FileData, ListFiles
 
 
 class _Apart(route_utils.GradioUploadFile):
@@ -21,10 +24,29 @@ def keep_uploads_apart() -> None:
     route_utils.GradioUploadFile = _Apart  # type: ignore[misc]
 
 
-def discard(uploads: Iterable[Path]) -> None:
-    """Deletes files, and the folders made for them. One that is gone already, or was never a file, is no fault."""
-    for path in uploads:
-        # Never a whole folder: its name came from outside, and may be that of the folder of all uploads.
-        with suppress(OSError):
-            path.unlink()
-            path.parent.rmdir()
+def several_files(**look: Any) -> gr.File:
+    """A component for any number of files, as a list of paths.
+
+    `gr.File` by itself leaves an empty temporary file for each one; a subclass would have a .pyi written beside it.
+    """
+    files = gr.File(file_count="multiple", **look)
+    files.preprocess = _paths  # type: ignore[method-assign,assignment]
+    return files
+
+
+def _paths(payload: ListFiles | FileData | None) -> list[str]:
+    return [file.path for file in payload.root] if isinstance(payload, ListFiles) else []
+
+
+def is_upload(path: Path, folder: Path) -> bool:
+    """Whether a file is where uploads lie: in a folder of its own inside the one of all uploads."""
+    return folder.resolve() in path.resolve().parent.parents and path.is_file()
+
+
+def discard(paths: Iterable[Path], folder: Path) -> None:
+    """Deletes uploads with the folders made for them; whatever else a request has named is left alone."""
+    for path in paths:
+        if is_upload(path, folder):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another file lies there too
+                path.parent.rmdir()

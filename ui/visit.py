@@ -20,7 +20,7 @@ from core.weights import Weights
 from detectors import choices, choose
 from storage import ReportStore
 from ui.messages import duration
-from ui.uploads import discard
+from ui.uploads import discard, is_upload
 
 POLL_S = 0.25
 """How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
@@ -118,13 +118,13 @@ class Desk:
                 else:
                     yield step
         finally:
-            discard(files)
+            discard(files, self.settings.uploads)
 
     def _door(self, upload: str | None) -> Path:
         if not upload:
             raise InputError("Choose a video first.")
         path = Path(upload)
-        if not path.is_file():
+        if not is_upload(path, self.settings.uploads):
             raise InputError("The uploaded video is no longer on the server; drop it here again.")
         if path.stat().st_size > self.settings.max_mb * 1e6:
             raise InputError(f"This page takes videos of up to {self.settings.max_mb:.0f} MB. Trim it and try again.")

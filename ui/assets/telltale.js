@@ -5,6 +5,7 @@ window.telltale = (() => {
   let shown = null; // path of the clip in the player
   let analysed = null; // path of the clip the chart is about
 
+  const address = (path) => new URL(path, document.baseURI).href;
   const player = () => document.querySelector("#clip video");
   const linked = () => (shown && shown === analysed ? player() : null);
 
@@ -37,10 +38,20 @@ window.telltale = (() => {
   async function revive(file) {
     const copy = await copies.get(file?.path);
     if (!copy || (await fetch(file.url, { method: "HEAD" })).ok) return file;
+    return send(copy, file.orig_name || "video.mp4");
+  }
+
+  async function send(blob, name) {
     const form = new FormData();
-    form.append("files", copy, file.orig_name || "video.mp4");
-    const reply = await fetch(new URL("gradio_api/upload", document.baseURI), { method: "POST", body: form });
-    return { ...file, path: (await reply.json())[0], url: null };
+    form.append("files", blob, name);
+    const reply = await fetch(address("gradio_api/upload"), { method: "POST", body: form });
+    const [path] = await reply.json();
+    return { path, url: address(`gradio_api/file=${path}`), orig_name: name, meta: { _type: "gradio.FileData" } };
+  }
+
+  // A clip of ours, uploaded as if it had been chosen.
+  async function upload(path) {
+    return send(await (await fetch(address(path))).blob(), path.split("/").pop());
   }
 
   // A figure is drawn some time after its data arrived.
@@ -65,12 +76,13 @@ window.telltale = (() => {
   function moveCursor(event) {
     const chart = document.querySelector("#analyze-timeline .js-plotly-plot");
     if (event.target !== linked() || !chart?._fullLayout) return;
+    const cursor = `shapes[${chart.layout.shapes.findIndex((shape) => shape.name === "cursor")}]`;
     const time = event.target.currentTime;
-    window.Plotly.relayout(chart, { "shapes[0].x0": time, "shapes[0].x1": time });
+    window.Plotly.relayout(chart, { [`${cursor}.x0`]: time, [`${cursor}.x1`]: time });
   }
 
   document.addEventListener("click", seek, true);
   document.addEventListener("timeupdate", moveCursor, true);
   document.addEventListener("seeked", moveCursor, true);
-  return { keep, watch, fresh, addFrames };
+  return { keep, watch, fresh, upload, addFrames };
 })();

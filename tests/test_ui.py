@@ -1,0 +1,310 @@
+"""The page: visits and views with a pretended pipeline, and the page itself, built and asked."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client, handle_file
+
+from core.errors import Cancelled, InputError, WeightsError
+from core.settings import Settings
+from core.types import Finding, Label, Options, Person, Progress, Quality, Report, UsedWeights, Verdict, Video
+from core.weights import load_manifest
+from storage import ReportStore, upgrade
+from tests.conftest import ROOT, free_port
+from ui import build, launch_options
+from ui.about import TEXT
+from ui.history import history_table
+from ui.messages import BANDS, BUG, Refusal, clock, duration, friendly, told
+from ui.result import banner, cards, details, findings, quality, warnings
+from ui.uploads import discard
+from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
+
+TAG = '<img src=x onerror="alert(1)">'
+OPTIONS = Options(())
+SOMEBODY, ANOTHER = "a" * 64, "b" * 64
+SEEN = Verdict(Label.SOME_SIGNS, 0.7, (0.5, 0.8), 1.0, f"Because {TAG}.")
+
+
+def report(id: str = "r1", fingerprint: str = "f", **changes: Any) -> Report:
+    """One person, whom one method scored and another could not look at; every text of it holds markup."""
+    quality = Quality(50.0, 5.0, 1.0, 25.0, 0.0, 0.0, (f"Small {TAG}.",))
+    person = Person(1, 0.0, 10.0, 250, 120.0, SEEN, quality, thumbnail=b"jpeg")
+    used = UsedWeights(f"lrnet/{TAG}", "0" * 64, f"MIT {TAG}")
+    scored = Finding(
+        "lrnet", "entire", 1, "scored", 0.7, (0.5, 0.8), True, 0.6, 0.5, None, used, (1.0, 2.0), (0.4, 0.8)
+    )
+    skipped = Finding("mouth", "mouth", 1, "skipped", reason=f"The mouth is hidden {TAG}.")
+    video = Video("0" * 64, f"{TAG}.mp4", 10.0, 250, 250, 25.0, 640, 480, "h264", 0)
+    whole = Report(
+        *(id, "2025-01-01T00:00:00+00:00", "0", fingerprint, OPTIONS, video, SEEN, (person,), (scored, skipped)),
+        *((f"Mind {TAG}.",), {"total": 1.0}, "cpu"),
+    )
+    return replace(whole, **changes)
+
+
+class Pipeline:
+    """Stands in for the analysis: notes what it is asked, works as long as it is told to, and how it was stopped."""
+
+    def __init__(self) -> None:
+        self.asked: list[Path] = []
+        self.seconds = 0.0
+        self.error: Exception | None = None
+        self.stopped_at: float | None = None
+
+    def identify(self, path: Path, *_: Any) -> tuple[str, str]:
+        return "0" * 64, path.read_text()
+
+    def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:
+        self.asked.append(path)
+        if self.error:
+            raise self.error
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            try:
+                on_progress(Progress("Working", 0.5))
+            except Cancelled:
+                self.stopped_at = time.monotonic()
+                raise
+        return report(id=f"r{len(self.asked)}", fingerprint=path.read_text())
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """With the real store and manifest; one detector is taken to be ready, whatever lies on this machine."""
+    monkeypatch.setattr("ui.visit.choose", lambda names, offered: [])
+    settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path / "data"), "GRADIO_SERVER_PORT": str(free_port())})
+    upgrade(settings.database_url)
+    store = ReportStore(settings.database_url)
+    return Desk(settings, load_manifest(), store, pipeline.identify, pipeline.analyze)
+
+
+@pytest.fixture
+def upload(desk: Desk) -> Callable[[str], str]:
+    """Puts a file where uploads lie, and returns its path as Gradio gives it."""
+
+    def put(content: str = "a clip") -> str:
+        folder = desk.settings.uploads / os.urandom(4).hex()
+        folder.mkdir(parents=True)
+        (folder / "clip.mp4").write_text(content)
+        return str(folder / "clip.mp4")
+
+    return put
+
+
+@pytest.fixture
+def page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the page, served in this process."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(desk.settings.uploads))
+    blocks = build(desk)
+    _, address, _ = blocks.launch(**launch_options(desk.settings), quiet=True, prevent_thread_lock=True)
+    yield address
+    blocks.close(verbose=False)
+
+
+def request(header: str | None = None, session: str | None = None) -> gr.Request:
+    return SimpleNamespace(headers={VISITOR_HEADER: header} if header else {}, session_hash=session)  # type: ignore[return-value]
+
+
+def last(steps: Iterator[Any]) -> Any:
+    return list(steps)[-1]
+
+
+def test_a_visit_ends_in_a_stored_report_and_without_the_upload(desk, upload):
+    clip = upload()
+    answer = last(desk.visit(clip, OPTIONS, SOMEBODY))
+    assert answer == Answer(desk.store.get("r1", owner=SOMEBODY), from_store=False)
+    assert not list(desk.settings.uploads.iterdir())
+
+
+def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another(desk, upload, pipeline):
+    first, second, third = (last(desk.visit(upload(), OPTIONS, who)) for who in (SOMEBODY, SOMEBODY, ANOTHER))
+    assert (first.from_store, second.from_store, third.from_store) == (False, True, False)
+    assert second.report.id == first.report.id != third.report.id
+    assert len(pipeline.asked) == 2
+    assert not list(desk.settings.uploads.iterdir())
+
+
+@pytest.mark.parametrize("error", [InputError("Too long."), RuntimeError("a bug")])
+def test_the_upload_goes_when_the_analysis_fails(desk, upload, pipeline, error):
+    pipeline.error = error
+    with pytest.raises(type(error)):
+        list(desk.visit(upload(), OPTIONS, SOMEBODY, references=[upload("genuine")]))
+    assert not list(desk.settings.uploads.iterdir())
+
+
+def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipeline):
+    pipeline.seconds = 30
+    visit = desk.visit(upload(), OPTIONS, SOMEBODY)
+    while next(visit) != Progress("Working", 0.5):
+        pass
+    left = time.monotonic()
+    visit.close()
+    assert not list(desk.settings.uploads.iterdir())
+    while pipeline.stopped_at is None and time.monotonic() < left + 5:
+        time.sleep(0.01)
+    assert pipeline.stopped_at is not None
+    assert pipeline.stopped_at - left < 1
+
+
+def test_an_analysis_that_takes_too_long_is_stopped_with_a_sentence(desk, upload, pipeline):
+    pipeline.seconds = 30
+    hasty = replace(desk, settings=desk.settings.model_copy(update={"max_minutes": 0.3 / 60}))
+    with pytest.raises(InputError, match="took longer than 0 s and was stopped"):
+        list(hasty.visit(upload(), OPTIONS, SOMEBODY))
+
+
+def test_the_door_says_what_is_wrong_before_any_work(desk, upload, pipeline):
+    small = replace(desk, settings=desk.settings.model_copy(update={"max_mb": 1e-6}))
+    for visit, sentence in (
+        (desk.visit(None, OPTIONS, SOMEBODY), "Choose a video first"),
+        (desk.visit(str(desk.settings.uploads / "x" / "gone.mp4"), OPTIONS, SOMEBODY), "no longer on the server"),
+        (small.visit(upload(), OPTIONS, SOMEBODY), "takes videos of up to"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            list(visit)
+    assert not pipeline.asked
+
+
+def test_the_end_of_a_visit_deletes_uploads_and_nothing_else(desk, upload):
+    clip, own = Path(upload()), desk.settings.data / "assets" / "example.mp4"
+    own.parent.mkdir()
+    own.touch()
+    uploads = desk.settings.uploads
+    discard([uploads, clip.parent, uploads / "missing.mp4", uploads / ".." / "assets" / "example.mp4", own], uploads)
+    assert clip.exists()
+    assert own.exists()
+    discard([clip], uploads)
+    assert not list(uploads.iterdir())
+    with pytest.raises(InputError, match="no longer on the server"):
+        list(desk.visit(str(own), OPTIONS, SOMEBODY))
+    assert own.exists()
+
+
+def test_reports_belong_to_a_secret_and_sessions_and_secrets_never_meet():
+    secret = "0123456789abcdef"
+    assert visitor(secret, request()) == visitor(None, request(header=secret))
+    assert visitor(secret, request()) != visitor(None, request(session=secret))
+    assert secret not in visitor(secret, request())
+
+
+@pytest.mark.parametrize("asks", [request(), request(header="guess"), request(session="")])
+def test_nobody_shares_an_owner_by_giving_no_secret_or_a_short_one(asks):
+    with pytest.raises(InputError, match="at least 16 characters"):
+        visitor(None, asks)
+
+
+def test_an_error_for_people_is_one_sentence_and_a_bug_does_not_show(caplog):
+    def handler(error: Exception) -> None:
+        raise error
+
+    def steps(error: Exception) -> Iterator[str]:
+        yield "working"
+        raise error
+
+    for error, sentence in ((WeightsError("Fetch them."), "Fetch them."), (KeyError("secret detail"), BUG)):
+        with pytest.raises(gr.Error) as seen:
+            friendly(handler)(error)
+        assert (seen.value.message, seen.value.print_exception) == (sentence, False)
+        with pytest.raises(gr.Error, match=sentence):
+            list(friendly(steps)(error))
+        assert list(told(steps(error))) == ["working", Refusal(sentence)]
+    assert "secret detail" in caplog.text
+    assert "Fetch them" not in caplog.text
+
+
+def test_markup_from_a_file_is_shown_and_never_run():
+    shown = report()
+    row = SimpleNamespace(**{"id": TAG, "created_at": TAG, "name": TAG, "duration_s": 1.0, "label": Label.SOME_SIGNS})
+    row.fake, row.persons = 0.5, 1
+    views = [view(shown) for view in (banner, cards, quality, findings, warnings, details)]
+    views.append(history_table(SimpleNamespace(rows=(row,), total=1), filtered=False))  # type: ignore[arg-type]
+    for view in views:
+        assert "&lt;img src=x" in view
+        assert "<img src=x" not in view
+
+
+def test_what_could_not_look_shows_its_reason_and_no_number():
+    unseen = Verdict(Label.NOT_ASSESSED, None, None, 0.0, "Nobody was seen.")
+    (skipped,) = (f for f in report().findings if f.status == "skipped")
+    shown = findings(report(findings=(skipped,)))
+    assert "Skipped: The mouth is hidden" in shown
+    assert "0." not in shown
+    assert "P(manipulated)" not in banner(report(verdict=unseen))
+    assert "gauge" not in banner(report(verdict=unseen))
+
+
+def test_no_word_on_the_page_calls_a_video_real():
+    words = " ".join([*BANDS.values(), TEXT]).lower()
+    assert not {"authentic", "real", "real."} & set(words.split())
+
+
+def test_times_read_as_people_write_them():
+    assert (clock(0), clock(65.24), clock(59.97), duration(40), duration(300)) == (
+        *("0:00.0", "1:05.2", "1:00.0"),
+        *("40 s", "5 min"),
+    )
+
+
+def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):
+    blocks = build(desk)
+    heavy = [f for f in blocks.fns.values() if f.concurrency_id == "analyses"]
+    assert {f.api_name for f in heavy} == {"run", "analyze"}
+    assert all(f.concurrency_limit == 1 for f in heavy)
+    assert blocks._queue.max_size == desk.settings.waiting
+    assert not blocks.api_open
+
+
+def test_programs_are_offered_four_endpoints(page):
+    offered = Client(page, verbose=False, analytics_enabled=False).view_api(return_format="dict")
+    assert set(offered["named_endpoints"]) == {"/analyze", "/detectors", "/report", "/history"}
+    arguments = [p["parameter_name"] for p in offered["named_endpoints"]["/analyze"]["parameters"]]
+    assert arguments == ["video", "detectors", "regions", "thoroughness", "landmarks", "reference"]
+
+
+def test_a_program_that_cancels_stops_the_work_within_a_second(page, pipeline, desk, tmp_path):
+    pipeline.seconds = 30
+    (tmp_path / "clip.mp4").write_text("a clip")
+    job = Client(page, verbose=False, analytics_enabled=False).submit(
+        handle_file(str(tmp_path / "clip.mp4")), api_name="/analyze"
+    )
+    while not pipeline.asked:
+        time.sleep(0.05)
+    assert not job.done()
+    cancelled = time.monotonic()
+    job.cancel()
+    while pipeline.stopped_at is None and time.monotonic() < cancelled + 5:
+        time.sleep(0.01)
+    assert pipeline.stopped_at is not None
+    assert pipeline.stopped_at - cancelled < 1
+    assert not list(desk.settings.uploads.rglob("*.mp4"))
+
+
+def test_the_page_builds_on_a_space_with_our_folder_of_that_name_beside_it(tmp_path):
+    space = {"SYSTEM": "spaces", "SPACE_ID": "someone/telltale", "TELLTALE_DATA": str(tmp_path)}
+    code = "import os, app; s = app.Settings.from_env(os.environ); app.prepare(s); app.page(s); print('built')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | space, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "built", done.stderr
+
+
+def test_an_unknown_region_is_refused_by_name(page, tmp_path):
+    (tmp_path / "clip.mp4").write_text("a clip")
+    client = Client(page, verbose=False, analytics_enabled=False)
+    with pytest.raises(Exception, match="no region called 'chin'; choose among: entire"):
+        client.predict(handle_file(str(tmp_path / "clip.mp4")), regions=["chin"], api_name="/analyze")
