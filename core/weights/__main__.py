@@ -75,7 +75,7 @@ def _run(given: argparse.Namespace, chosen: list[Weights], settings: Settings) -
         _fetch(given.what, chosen, settings)
     states = {weights.id: (weights, state(weights, settings)) for weights in chosen}
     for id, (weights, found) in states.items():
-        print(f"{id:28} {weights.licence:20} {found.kind:8} {found.command or found.reason or ''}".rstrip())
+        print(f"{id:34} {weights.licence:20} {found.kind:8} {found.command or found.reason or ''}".rstrip())
     kinds = {found.kind for _, found in states.values()}
     return 1 if "refused" in kinds or (given.command == "fetch" and "ready" not in kinds) else 0
 

@@ -6,6 +6,7 @@ Downloads go on where they broke off, and nothing is kept whose hash is wrong.
 import io
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ def publish(repository: str, sets: Iterable[Weights], settings: Settings) -> str
     operations = [CommitOperationAdd(name.as_posix(), path) for path, name in files]
     operations.append(CommitOperationAdd("README.md", card.encode()))
     with _explained(repository):
-        hub = HfApi()
+        hub = HfApi(endpoint=_endpoint())
         hub.create_repo(repository, private=True, exist_ok=True)
         if restricted and not hub.repo_info(repository).private:
             raise WeightsError(
@@ -107,7 +108,7 @@ def _fetch(weights: Weights, file: WeightsFile, settings: Settings) -> None:
     if settings.hub_namespace and file.convert and _from_own(settings.hub_namespace, weights, file, settings):
         return
     if weights.source not in ("hub", "url") or not file.is_known:
-        command = f"{COMMAND} import {weights.id} {file.name}"
+        command = f"{COMMAND} import {weights.id} {shlex.quote(file.name)}"
         raise WeightsError(f"{weights.id} is not offered for download; {by_hand(file, command)}.")
     _from_publisher(weights, file, settings)
 
@@ -168,9 +169,10 @@ def _from_hub(repository: str, revision: str, path: str, stream: BinaryIO) -> No
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
-    url = hf_hub_url(repository, path, revision=revision)
+    url = hf_hub_url(repository, path, revision=revision, endpoint=_endpoint())
     size = get_hf_file_metadata(url, timeout=TIMEOUT_S).size
-    http_get(url, stream, resume_size=stream.tell(), headers=build_hf_headers(), expected_size=size)
+    begun = stream.tell()
+    http_get(url, stream, resume_size=begun, headers=build_hf_headers(), expected_size=size, tqdm_class=tqdm)
 
 
 def _from_url(file: WeightsFile, part: Path) -> None:
@@ -200,6 +202,11 @@ def _from_url(file: WeightsFile, part: Path) -> None:
             f"{file.address} could not be reached or read to its end ({reason}); run the command again to go on, or "
             f"place {file.name} in the folder named by TELLTALE_WEIGHTS."
         ) from error
+
+
+def _endpoint() -> str | None:
+    """The operator's choice as it is now; the client reads it when it is imported, which may be long ago."""
+    return os.environ.get("HF_ENDPOINT") or None
 
 
 def _hub_address(address: str) -> tuple[str, str, str]:

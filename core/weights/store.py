@@ -1,7 +1,7 @@
 """The weights on this machine: where they lie, whether they are what the manifest names, and what is still to be done.
 
-Files that are kept as published lie at `<detector>/<name>`; converted ones at `<id>/<role>.safetensors`, each beside a
-record of its hash and of the file it was made from. The folder given by TELLTALE_WEIGHTS goes before our own.
+Each file lies at `<detector>/<its published name>`; a converted one ends in `.safetensors`, beside a record of its hash
+and of the file it was made from. The folder given by TELLTALE_WEIGHTS goes before our own.
 """
 
 import hashlib
@@ -108,8 +108,11 @@ def store(settings: Settings) -> Path:
 
 
 def converted_name(weights: Weights, file: WeightsFile) -> str:
-    """Where a converted file lies, below a folder of weights and in a repository of them."""
-    return f"{weights.id}/{file.role}.safetensors"
+    """Where a converted file lies, below a folder of weights and in a repository of them.
+
+    By its published name, since sets may share a file.
+    """
+    return f"{weights.detector}/{Path(file.name).stem}.safetensors"
 
 
 def record_of(path: Path) -> Path:
@@ -122,6 +125,9 @@ def check(file: WeightsFile, path: Path) -> str:
     Raises:
         WeightsError: it is another file.
     """
+    size = path.stat().st_size
+    if file.bytes not in (None, size):
+        raise WeightsError(f"This is not {file.name}: expected {file.bytes:,} bytes, found {size:,}.")
     found = sha256_of(path)
     for kind, wanted, digest in (("SHA-256", file.sha256, found), ("git SHA-1", file.git_sha1, "")):
         if wanted and wanted != (digest or (digest := _git_sha1(path))):
@@ -149,12 +155,6 @@ def may_have(weights: Weights, settings: Settings) -> bool:
     return weights.commercial_use or weights.licence in _accepted(settings)
 
 
-def can_fetch(weights: Weights, settings: Settings) -> bool:
-    """There is an address and a hash to check what comes; or a repository of the operator's, which may have it."""
-    is_published = weights.source in ("hub", "url") and all(file.is_known for file in weights.files)
-    return is_published or bool(settings.hub_namespace and all(file.convert for file in weights.files))
-
-
 def by_hand(file: WeightsFile, command: str) -> str:
     """What a person does where nothing can be downloaded."""
     return f"get {file.name} from {file.address}, then `{command}` checks and keeps it"
@@ -165,19 +165,26 @@ def _way(weights: Weights, missing: list[WeightsFile], settings: Settings) -> St
     is_free = may_have(weights, settings)
     option = "" if is_free else f" --accept-license {shlex.quote(weights.licence)}"
     kind: Kind
-    if can_fetch(weights, settings):
+    if _can_fetch(weights, missing, settings):
         kind, command = "fetch", f"{COMMAND} fetch {weights.id}{option}"
         way = f"`{command}` downloads them"
         if not any(file.convert for file in missing):
             way += ", or name their folder in TELLTALE_WEIGHTS"
     else:
-        kind, command = "bring", f"{COMMAND} import {weights.id} {missing[0].name}{option}"
+        kind, command = "bring", f"{COMMAND} import {weights.id} {shlex.quote(missing[0].name)}{option}"
         way = by_hand(missing[0], command)
     reason = f"The weights {weights.id} ({' and '.join(file.name for file in missing)}) are not on this machine; "
     if is_free:
         return State(kind, f"{reason}{way}.", command)
     terms = f" ({weights.terms.rstrip('.')})" if weights.terms else ""
     return State("accept", f"{reason}their licence {weights.licence}{terms} has to be accepted first: {way}.", command)
+
+
+def _can_fetch(weights: Weights, missing: list[WeightsFile], settings: Settings) -> bool:
+    """There is an address and a hash to check what comes; or a repository of the operator's, which may have it."""
+    if settings.hub_namespace and all(file.convert for file in missing):
+        return True
+    return weights.source in ("hub", "url") and all(file.is_known for file in missing)
 
 
 def _folders(settings: Settings) -> list[Path]:
