@@ -97,6 +97,17 @@ def test_a_download_that_was_given_up_goes_on_at_the_next_try(hub, settings):
     assert not part.exists()
 
 
+def test_a_fixed_address_is_read_on_where_it_broke_off(hub, settings):
+    known = on_the_hub()
+    address = f"{hub.url}/{REPOSITORY}/resolve/{REVISION}/model.safetensors"
+    weights = replace(known, source="url", files=(replace(known.files[0], address=address),))
+    hub.breaks_after = 100_000
+    with pytest.raises(WeightsError, match=r"broke off after 100,000 of .* run the command again to go on"):
+        fetch(weights, settings)
+    assert fetch(weights, settings)["model"].read_bytes() == CONTENT
+    assert [asked[2] for asked in hub.asked] == [None, "bytes=100000-"]
+
+
 @pytest.mark.parametrize(
     ("prepare", "weights", "sentence"),
     [

@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # takes seconds, and the app imports this file without ever c
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Where training checkpoints keep the weights, among epochs and optimisers."""
 
+INERT = ("network.", "torch.nn.", "torch.optim.", "numpy.", "argparse.", "_codecs.")
+"""What is let in as an empty shell: classes of FaceForensics++'s networks, and what else checkpoints carry along."""
+
 
 def import_file(weights: Weights, published: Path, settings: Settings, role: str | None = None) -> Path:
     """Takes in a file that a person brought, and returns what was kept of it.
@@ -145,6 +148,10 @@ class _Inert:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            vars(self).update(state)
+
 
 def _walk(module: _Inert) -> Iterator[tuple[str, "Tensor"]]:
     """The tensors of an inert module and of those below it, under the names a state dict would give them.
@@ -160,7 +167,7 @@ def _walk(module: _Inert) -> Iterator[tuple[str, "Tensor"]]:
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Knows how tensors are put together; the classes of networks become inert, and nothing else is let in."""
+    """Knows how tensors are put together; a few packages become inert, and nothing else is let in."""
 
     def find_class(self, module: str, name: str) -> Any:
         import torch
@@ -177,7 +184,7 @@ class _InertUnpickler(pickle.Unpickler):
         }
         if (module, name) in plain:
             return plain[module, name]
-        if module.split(".")[0] == "network" or module.startswith("torch.nn."):
+        if f"{module}.".startswith(INERT):
             return type(name, (_Inert,), {"__module__": module})
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights have no use for")
 

@@ -212,7 +212,10 @@ def _verified(weights: Weights, file: WeightsFile, settings: Settings) -> Path:
 
 def _source_hash(weights: Weights, file: WeightsFile, settings: Settings) -> str | None:
     path = find(weights, file, settings)
-    return Record.parse(record_of(path).read_bytes()).source_sha256 if path else None
+    try:
+        return Record.parse(record_of(path).read_bytes()).source_sha256 if path else None
+    except WeightsError:
+        return None  # as `state` tells
 
 
 @cache
