@@ -8,7 +8,7 @@ from pathlib import Path
 from core.errors import InputError, WeightsError
 from core.settings import Settings
 from core.types import Thoroughness
-from core.weights import Weights, locate
+from core.weights import Weights, as_found, locate
 from detectors.base import Card, Detector
 from detectors.lrnet import LRNet
 from preprocessing.cropping import Look
@@ -33,7 +33,7 @@ class Choice:
 def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]:
     """Every set of weights of every detector, ready or not, in display order and then in the manifest's order."""
     return [
-        Choice(cls.card, weights, _reason(weights, settings))
+        Choice(cls.card, as_found(weights, settings), _reason(weights, settings))
         for name, cls in DETECTORS.items()
         for weights in manifest.values()
         if weights.detector == name
