@@ -1,0 +1,1 @@
+"""How every weights file of our own was made."""
