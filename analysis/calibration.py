@@ -12,6 +12,10 @@ EDGE = 0.01
 """Scores are held this far from 0 and 1: no network's 0.9999 is worth that many log-odds."""
 SHRINK = 2
 """Genuine clips of the same source count as much as the calibration only from this many on."""
+TEMPERATURE = 2.0
+"""By so much networks are too sure of themselves as a rule (Guo et al., ICML 2017: 1.2 to 2.5 for vision)."""
+UNKNOWN_SD = 1.0
+"""Log-odds by which a score without calibration may well be off: a factor of 2.7 either way."""
 Z_90 = 1.6449
 
 
@@ -58,6 +62,11 @@ def calibrate(scores: Scores, calibration: Calibration, *, offset: float = 0.0) 
         logit=calibration.slope * raw + calibration.intercept,
         sd=math.sqrt((calibration.slope * spread) ** 2 + fitted),
     )
+
+
+def uncalibrated(scores: Scores) -> Evidence:
+    """The score of weights nobody calibrated, in the same order but nearer to 0, and marked as such wherever shown."""
+    return Evidence(logit=raw_logit(scores.overall) / TEMPERATURE, sd=UNKNOWN_SD)
 
 
 def source_offset(genuine: list[float], calibration: Calibration) -> float:

@@ -12,13 +12,16 @@ MEANING = {
     Label.NO_SIGNS: "That does not make it genuine: a method sees only what it was trained to see.",
 }
 
+UNCALIBRATED = "Part of this is uncalibrated: how often it is right was not measured."
+
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     """Which methods said what of one person, and what that is worth."""
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
     heard = [_say(f) for f in findings if f.fake is not None]
-    return f"{'; '.join(heard)}. {MEANING[label]}"
+    caution = "" if all(f.calibrated for f in findings if f.fake is not None) else f" {UNCALIBRATED}"
+    return f"{'; '.join(heard)}. {MEANING[label]}{caution}"
 
 
 def explain_video(label: Label, persons: Sequence[Person], decisive: Person | None, *, frames: int) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from analysis.calibration import Evidence, calibrate
+from analysis.calibration import Evidence, calibrate, uncalibrated
 from analysis.explanation import explain_person, explain_video
-from analysis.fusion import band, decisive, fuse
+from analysis.fusion import band, decisive, fuse_methods
 from core.settings import Settings
 from core.types import Finding, Label, Motion, Person, Scores, Skipped, Track, UsedWeights, Verdict
 from core.weights import Weights
@@ -22,7 +22,7 @@ JPEG_QUALITY = 85
 def weigh(
     answer: Scores | Skipped, manifest: Mapping[str, Weights], offsets: Mapping[str, float]
 ) -> tuple[Finding, Evidence | None]:
-    """The finding of one answer, and the evidence it is; None where there is none or it was never calibrated."""
+    """The finding of one answer, and the evidence it is; None where a detector could not look."""
     weights = manifest[answer.weights]
     used = UsedWeights(weights.id, weights.sha256, weights.licence)
     if isinstance(answer, Skipped):
@@ -30,18 +30,18 @@ def weigh(
             answer.detector, answer.region, answer.track_id, "skipped", reason=answer.reason, weights=used
         ), None
     known = weights.calibration
-    evidence = calibrate(answer, known, offset=offsets.get(weights.id, 0.0)) if known else None
+    evidence = calibrate(answer, known, offset=offsets.get(weights.id, 0.0)) if known else uncalibrated(answer)
     finding = Finding(
         detector=answer.detector,
         region=answer.region,
         track_id=answer.track_id,
         status="scored",
-        fake=evidence.fake if evidence else None,
-        interval=evidence.interval if evidence else None,
-        calibrated=evidence is not None,
+        fake=evidence.fake,
+        interval=evidence.interval,
+        calibrated=known is not None,
         overall=answer.overall,
         vote=answer.vote,
-        reason=None if evidence else "These weights have no calibration, so their score stays out of the verdict.",
+        reason=None if known else "Uncalibrated: how often these weights are right was not measured.",
         weights=used,
         time_s=tuple(answer.time_s.round(4).tolist()),
         scores=tuple(answer.fake.astype(float).round(4).tolist()),
@@ -53,9 +53,12 @@ def describe(track: Track, weighed: Sequence[tuple[Finding, Evidence | None]], s
     """One track as reported, with the verdict fused from all that could look at it."""
     mine = [(finding, evidence) for finding, evidence in weighed if finding.track_id == track.id]
     findings = [finding for finding, _ in mine]
-    counted = [evidence for _, evidence in mine if evidence]
-    if counted:
-        fused, coverage = fuse(counted), float(np.mean([_coverage(f, track) for f in findings]))
+    by_method: dict[str, list[Evidence]] = {}
+    for finding, evidence in mine:
+        if evidence:
+            by_method.setdefault(finding.detector, []).append(evidence)
+    if by_method:
+        fused, coverage = fuse_methods(by_method), float(np.mean([_coverage(f, track) for f in findings]))
         label = band(fused.fake, coverage, settings)
         verdict = Verdict(label, fused.fake, fused.interval, coverage, explain_person(label, findings))
     else:
@@ -91,7 +94,7 @@ def not_assessed(reason: str) -> Verdict:
 
 
 def _coverage(finding: Finding, track: Track) -> float:
-    """Share of the track's time that the scores stand for; a skipped or uncalibrated finding covers nothing."""
+    """Share of the track's time that the scores stand for; a skipped finding covers nothing."""
     if finding.fake is None:
         return 0.0
     length_s = float(track.time_s[-1] - track.time_s[0])

@@ -5,6 +5,7 @@ Absolute times depend on the machine; the ratios are what the design promises.
 
 import argparse
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,8 +96,9 @@ def _again(clip: Path, settings: Settings) -> None:
     desk = Desk(settings, MANIFEST, ReportStore(settings.database_url), identify, analyze)
 
     def visit() -> float:
-        upload = clip.with_name("upload.mp4")
-        upload.write_bytes(clip.read_bytes())
+        upload = settings.uploads / "one" / "clip.mp4"
+        upload.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, upload)
         began = time.perf_counter()
         *_, answer = desk.visit(str(upload), OPTIONS, "benchmark")
         assert isinstance(answer, Answer)

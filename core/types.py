@@ -210,8 +210,8 @@ class UsedWeights:
 class Finding:
     """One detector on one region of one track, as reported.
 
-    `fake` is the calibrated P(fake) in [0, 1], `interval` its 90 % interval; None when skipped. `overall`, `vote` and
-    `scores` are the detector's own numbers before calibration.
+    `fake` is P(fake) in [0, 1] as it enters the verdict, `interval` its 90 % interval; None when skipped. Where not
+    `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers.
     """
 
     detector: str

@@ -13,8 +13,8 @@ from plots import style
 class Cell:
     """One method on one region of one person.
 
-    `fake` is the calibrated P(manipulated), None when there is none; `text` the number, or the word for why there is
-    none; `note` how sure the number is, or the reason for the word.
+    `fake` is P(manipulated), None when there is none; `text` the number, marked where it is uncalibrated, or the word
+    for why there is none; `note` how sure the number is, or the reason for the word.
     """
 
     person: int
@@ -53,7 +53,7 @@ def plot_matrix(report: Report) -> go.Figure:
             showlegend=False,
             barmode="overlay",
             xaxis=style.axis(
-                "P(manipulated), calibrated",
+                "P(manipulated)",
                 tickvals=list(range(len(people))),
                 ticktext=[style.person_name(person) for person in people],
                 range=[-0.5, max(len(people), 1) - 0.5],
@@ -73,9 +73,9 @@ def plot_matrix(report: Report) -> go.Figure:
 
 def _cell(finding: Finding, method: str) -> Cell:
     if finding.fake is None:
-        text, note = "skipped" if finding.status == "skipped" else "not calibrated", finding.reason or ""
+        text, note = "skipped", finding.reason or ""
     else:
-        text = style.probability(finding.fake)
+        text = style.probability(finding.fake) + ("" if finding.calibrated else " (uncalibrated)")
         note = "90 % interval {} to {}".format(*map(style.probability, finding.interval)) if finding.interval else ""
     return Cell(finding.track_id, method, finding.region, finding.fake, text, note)
 

@@ -1,13 +1,14 @@
 """From scores to a verdict: algebra of evidence, bands, and words."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from analysis.calibration import Evidence, calibrate, raw_logit, sigmoid, source_offset
+from analysis.calibration import Evidence, calibrate, raw_logit, sigmoid, source_offset, uncalibrated
 from analysis.explanation import explain_person, explain_video
-from analysis.fusion import band, decisive, fuse
+from analysis.fusion import band, decisive, fuse, fuse_methods
 from core.settings import Settings
 from core.types import Finding, Label, Person, Quality, Scores, Verdict
 from core.weights import Calibration
@@ -60,22 +61,35 @@ def test_a_source_that_scores_high_by_itself_is_taken_off_by_degrees():
 
 
 def test_one_witness_stands_as_it_is():
-    assert fuse([Evidence(0.7, 0.2)]) == Evidence(0.7, 0.2)
+    assert fuse([Evidence(0.7, 0.2)], 0.5) == Evidence(0.7, 0.2)
 
 
 def test_two_that_agree_are_worth_more_than_one_and_less_than_two():
-    assert 1.0 < fuse([Evidence(1.0, 0.1)] * 2).logit < 2.0
+    assert 1.0 < fuse([Evidence(1.0, 0.1)] * 2, 0.5).logit < 2.0
 
 
 def test_fusion_is_symmetric_in_order_and_in_sign():
     a, b = Evidence(1.3, 0.2), Evidence(-0.4, 0.5)
-    assert fuse([a, b]) == fuse([b, a])
-    assert fuse([Evidence(-1.3, 0.2), Evidence(0.4, 0.5)]).logit == pytest.approx(-fuse([a, b]).logit)
+    assert fuse([a, b], 0.5) == fuse([b, a], 0.5)
+    assert fuse([Evidence(-1.3, 0.2), Evidence(0.4, 0.5)], 0.5).logit == pytest.approx(-fuse([a, b], 0.5).logit)
+
+
+def test_many_regions_of_one_method_do_not_outvote_another_method():
+    nose, other = Evidence(2.0, 0.1), Evidence(-2.0, 0.1)
+    both = fuse_methods({"pixels": [nose] * 5, "motion": [other]})
+    assert 0 < both.logit < nose.logit
+    assert fuse_methods({"motion": [other]}) == other, "a method that could not look is left out, not counted as 0"
+
+
+def test_uncalibrated_scores_keep_their_order_and_are_held_back():
+    low, high = uncalibrated(scores(0.2)), uncalibrated(scores(0.99))
+    assert low.fake < 0.5 < high.fake < 0.99
+    assert uncalibrated(scores(0.5)).fake == 0.5
 
 
 def test_no_evidence_has_no_number():
     with pytest.raises(ValueError, match="not_assessed"):
-        fuse([])
+        fuse([], 0.5)
     with pytest.raises(ValueError, match="unless it is not_assessed"):
         Verdict(Label.NOT_ASSESSED, 0.5, None, 0.0, "")
 
@@ -107,6 +121,7 @@ def test_reasons_say_who_by_what_and_who_could_not_be_judged():
         track_id=2,
         status="scored",
         fake=0.9,
+        calibrated=True,
         overall=0.7,
         vote=0.75,
         time_s=(0.0, 1.0, 2.0, 3.0),
@@ -115,6 +130,8 @@ def test_reasons_say_who_by_what_and_who_could_not_be_judged():
     said = explain_person(Label.STRONG_SIGNS, [found])
     assert "LRNet" in said
     assert "3 of 4" in said
+    assert "uncalibrated" not in said
+    assert "uncalibrated" in explain_person(Label.STRONG_SIGNS, [replace(found, calibrated=False)])
     crowd = [person(1, 0.2), person(2, 0.9), person(3, None)]
     video = explain_video(Label.STRONG_SIGNS, crowd, crowd[1], frames=100)
     assert "person 2" in video

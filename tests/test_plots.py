@@ -114,17 +114,21 @@ def test_people_differ_in_more_than_colour() -> None:
     assert len({trace.line.color for trace in both}) == len({trace.marker.symbol for trace in both}) == 2
 
 
-def test_a_cell_without_a_number_says_why_and_is_never_drawn_as_one(two_people: Report) -> None:
-    uncalibrated = replace(scored(2, "other/a"), detector="other", fake=None, interval=None, reason="No calibration.")
+def test_a_skipped_cell_says_why_and_is_never_drawn_as_a_number(two_people: Report) -> None:
+    uncalibrated = replace(scored(2, "other/a"), detector="other", fake=0.6, calibrated=False)
     full = replace(two_people, findings=(*two_people.findings, uncalibrated))
     cells = [(c.person, c.method, c.fake, c.text) for c in matrix_cells(full)]
-    assert cells == [(1, "lrnet", 0.91, "0.91"), (2, "lrnet", None, "skipped"), (2, "other", None, "not calibrated")]
+    assert cells == [
+        (1, "lrnet", 0.91, "0.91"),
+        (2, "lrnet", None, "skipped"),
+        (2, "other", 0.6, "0.60 (uncalibrated)"),
+    ]
     numbers, words = plot_matrix(full).data
-    assert (numbers.text, numbers.marker.color) == (("0.91",), (0.91,))
-    assert words.text == ("skipped", "not calibrated")
+    assert (numbers.text, numbers.marker.color) == (("0.91", "0.60 (uncalibrated)"), (0.91, 0.6))
+    assert words.text == ("skipped",)
     assert words.marker.pattern.shape == "/"
     assert isinstance(words.marker.color, str)
-    assert "No calibration." in words.hovertext[1]
+    assert "Too short" in words.hovertext[0]
 
 
 def test_an_empty_report_gives_figures_with_axes_and_a_sentence(nobody: Report) -> None:
