@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from core.errors import WeightsError
 from core.settings import Settings
 from core.weights.manifest import Weights, WeightsFile
-from core.weights.store import Record, check, converted_name, may_have, record_of, sha256_of, state, store
+from core.weights.store import Record, check, converted_name, record_of, require_consent, sha256_of, store
 
 if TYPE_CHECKING:  # takes seconds, and the app imports this file without ever converting
     from torch import Tensor
@@ -37,8 +37,7 @@ def import_file(weights: Weights, published: Path, settings: Settings, role: str
     """
     if weights.source == "bundled":
         raise WeightsError(f"{weights.id} comes with the app; there is nothing to import.")
-    if not may_have(weights, settings):
-        raise WeightsError(state(weights, settings).reason)
+    require_consent(weights, settings)
     if not published.is_file():
         raise WeightsError(f"There is no file {published}.")
     files = [f for f in weights.files if role == f.role or (role is None and published.name == f.name)]

@@ -28,8 +28,8 @@ from core.weights.store import (
     converted_name,
     find,
     locate,
-    may_have,
     record_of,
+    require_consent,
     sha256_of,
     state,
     store,
@@ -76,20 +76,21 @@ def publish(repository: str, sets: Iterable[Weights], settings: Settings) -> str
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    files, card, restricted = [], CARD, set()
+    files: dict[Path, Path] = {}
+    card, restricted = CARD, set()
     for weights in sets:
-        converted = [file for file in weights.files if file.convert]
-        if not converted or state(weights, settings).kind != "ready":
+        if state(weights, settings).kind not in ("ready", "refused"):
             continue
-        for path, file in ((locate(weights, settings)[f.role], f) for f in converted):
-            name = Path(converted_name(weights, file))
-            files += [(path, name), (record_of(path), record_of(name))]
+        found = locate(weights, settings)
+        for file in (file for file in weights.files if file.convert):
+            name, path = Path(converted_name(weights, file)), found[file.role]
+            files |= {name: path, record_of(name): record_of(path)}
             card += f"| {weights.id} | {file.name} | {weights.licence} |\n"
-        if not weights.commercial_use:
-            restricted.add(weights.licence)
+            if not weights.commercial_use:
+                restricted.add(weights.licence)
     if not files:
         raise WeightsError(f"Nothing was converted here yet; `{COMMAND} list` shows what can be imported or fetched.")
-    operations = [CommitOperationAdd(name.as_posix(), path) for path, name in files]
+    operations = [CommitOperationAdd(name.as_posix(), path) for name, path in files.items()]
     operations.append(CommitOperationAdd("README.md", card.encode()))
     with _explained(repository):
         hub = HfApi(endpoint=_endpoint())
@@ -103,8 +104,7 @@ def publish(repository: str, sets: Iterable[Weights], settings: Settings) -> str
 
 
 def _fetch(weights: Weights, file: WeightsFile, settings: Settings) -> None:
-    if not may_have(weights, settings):
-        raise WeightsError(state(weights, settings).reason)
+    require_consent(weights, settings)
     if settings.hub_namespace and file.convert and _from_own(settings.hub_namespace, weights, file, settings):
         return
     if weights.source not in ("hub", "url") or not file.is_known:

@@ -20,7 +20,6 @@ from core.weights.manifest import Weights, WeightsFile
 
 COMMAND = "python -m core.weights"
 
-
 Kind = Literal["ready", "fetch", "accept", "bring", "refused"]
 
 
@@ -60,15 +59,7 @@ class State:
 
 def state(weights: Weights, settings: Settings) -> State:
     """Ready, can be fetched, has a licence to accept first, must be brought by hand, or is not what was published."""
-    missing = [file for file in weights.files if find(weights, file, settings) is None]
-    if missing:
-        return _way(weights, missing, settings)
-    try:
-        for file in weights.files:
-            _verified(weights, file, settings)
-    except WeightsError as error:
-        return State("refused", str(error))
-    return State("ready")
+    return _look(weights, settings)[0]
 
 
 def locate(weights: Weights, settings: Settings) -> dict[str, Path]:
@@ -77,10 +68,10 @@ def locate(weights: Weights, settings: Settings) -> dict[str, Path]:
     Raises:
         WeightsError: a file is absent or is not the one the manifest names.
     """
-    found = state(weights, settings)
+    found, files = _look(weights, settings)
     if found.reason:
         raise WeightsError(found.reason)
-    return {file.role: _verified(weights, file, settings) for file in weights.files}
+    return files
 
 
 def as_found(weights: Weights, settings: Settings) -> Weights:
@@ -125,13 +116,15 @@ def check(file: WeightsFile, path: Path) -> str:
     Raises:
         WeightsError: it is another file.
     """
-    size = path.stat().st_size
-    if file.bytes not in (None, size):
-        raise WeightsError(f"This is not {file.name}: expected {file.bytes:,} bytes, found {size:,}.")
     found = sha256_of(path)
-    for kind, wanted, digest in (("SHA-256", file.sha256, found), ("git SHA-1", file.git_sha1, "")):
-        if wanted and wanted != (digest or (digest := _git_sha1(path))):
-            raise WeightsError(f"This is not {file.name}: expected {kind} {wanted[:12]}…, found {digest[:12]}….")
+    facts = [
+        ("size in bytes", file.bytes, path.stat().st_size),
+        ("SHA-256", file.sha256, found),
+        ("git SHA-1", file.git_sha1, file.git_sha1 and _git_sha1(path)),
+    ]
+    for fact, expected, actual in facts:
+        if expected not in (None, actual):
+            raise WeightsError(f"This is not {file.name}: expected {fact} {expected}, found {actual}.")
     return found
 
 
@@ -150,20 +143,42 @@ def accept(licence: str, settings: Settings) -> None:
         path.write_text(json.dumps(accepted, indent=2) + "\n", encoding="utf-8")
 
 
-def may_have(weights: Weights, settings: Settings) -> bool:
-    """Open licences need no consent; those that restrict the use are accepted by name first."""
-    return weights.commercial_use or weights.licence in _accepted(settings)
+def require_consent(weights: Weights, settings: Settings) -> None:
+    """Open licences need no consent; those that restrict the use are accepted by name first.
+
+    Raises:
+        WeightsError: this one was not.
+    """
+    if not _has_consent(weights, settings):
+        raise WeightsError(
+            f"The licence of {weights.id} has to be accepted first: {_terms(weights)}. When you have read it and "
+            f"agree, run the command again with --accept-license {shlex.quote(weights.licence)}."
+        )
 
 
 def by_hand(file: WeightsFile, command: str) -> str:
     """What a person does where nothing can be downloaded."""
-    return f"get {file.name} from {file.address}, then `{command}` checks and keeps it"
+    return f"get {file.name} from {file.address}; `{command}` checks and keeps it"
+
+
+def _look(weights: Weights, settings: Settings) -> tuple[State, dict[str, Path]]:
+    found = {file: find(weights, file, settings) for file in weights.files}
+    missing = [file for file, path in found.items() if path is None]
+    if missing:
+        return _way(weights, missing, settings), {}
+    files = {file.role: path for file, path in found.items() if path}
+    try:
+        for file in weights.files:
+            _verify(weights, file, files[file.role])
+    except WeightsError as error:
+        return State("refused", str(error)), {}
+    return State("ready"), files
 
 
 def _way(weights: Weights, missing: list[WeightsFile], settings: Settings) -> State:
     """From absent files to usable ones: one sentence and one command."""
-    is_free = may_have(weights, settings)
-    option = "" if is_free else f" --accept-license {shlex.quote(weights.licence)}"
+    is_agreed = _has_consent(weights, settings)
+    option = "" if is_agreed else f" --accept-license {shlex.quote(weights.licence)}"
     kind: Kind
     if _can_fetch(weights, missing, settings):
         kind, command = "fetch", f"{COMMAND} fetch {weights.id}{option}"
@@ -174,10 +189,17 @@ def _way(weights: Weights, missing: list[WeightsFile], settings: Settings) -> St
         kind, command = "bring", f"{COMMAND} import {weights.id} {shlex.quote(missing[0].name)}{option}"
         way = by_hand(missing[0], command)
     reason = f"The weights {weights.id} ({' and '.join(file.name for file in missing)}) are not on this machine; "
-    if is_free:
+    if is_agreed:
         return State(kind, f"{reason}{way}.", command)
-    terms = f" ({weights.terms.rstrip('.')})" if weights.terms else ""
-    return State("accept", f"{reason}their licence {weights.licence}{terms} has to be accepted first: {way}.", command)
+    return State("accept", f"{reason}their licence has to be accepted first: {_terms(weights)}. Then {way}.", command)
+
+
+def _has_consent(weights: Weights, settings: Settings) -> bool:
+    return weights.commercial_use or weights.licence in _accepted(settings)
+
+
+def _terms(weights: Weights) -> str:
+    return f"{weights.licence} ({weights.terms})" if weights.terms else weights.licence
 
 
 def _can_fetch(weights: Weights, missing: list[WeightsFile], settings: Settings) -> bool:
@@ -191,23 +213,21 @@ def _folders(settings: Settings) -> list[Path]:
     return [folder for folder in (settings.weights, store(settings)) if folder]
 
 
-def _verified(weights: Weights, file: WeightsFile, settings: Settings) -> Path:
-    path = find(weights, file, settings)
-    assert path is not None, "asked for before it was found"
+def _verify(weights: Weights, file: WeightsFile, path: Path) -> None:
+    wanted = file.sha256 or ""
     if file.convert:
         record = Record.parse(record_of(path).read_bytes())
         if file.sha256 not in (None, record.source_sha256):
-            raise WeightsError(f"{path} was made from another file than {file.name}; import it again.")
+            raise WeightsError(
+                f"{path.name} was not made from the {file.name} that the manifest names; import it again."
+            )
         wanted = record.sha256
-    else:
-        wanted = file.sha256 or ""
     found = sha256_of(path)
     if found != wanted:
         raise WeightsError(
             f"{path.name} is not the file the manifest names for {weights.id}: expected SHA-256 {wanted[:12]}…, "
-            f"found {found[:12]}…; delete {path} and fetch or import it again."
+            f"found {found[:12]}…; delete it and fetch or import it again."
         )
-    return path
 
 
 def _source_hash(weights: Weights, file: WeightsFile, settings: Settings) -> str | None:
