@@ -10,10 +10,18 @@ from core.settings import Settings
 from core.types import Thoroughness
 from core.weights import Weights, as_found, locate
 from detectors.base import Card, Detector
+from detectors.capsule import Capsule
+from detectors.dsp_fwa import DSPFWA
+from detectors.gend import GenD
+from detectors.laa_net import LAANet
+from detectors.lipforensics import LipForensics
 from detectors.lrnet import LRNet
+from detectors.xception import Xception
 from preprocessing.cropping import Look
 
-DETECTORS: dict[str, type[Detector]] = {cls.card.name: cls for cls in (LRNet,)}
+DETECTORS: dict[str, type[Detector]] = {
+    cls.card.name: cls for cls in (LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +89,26 @@ def open_detector(choice: Choice, settings: Settings, device: str) -> Detector:
         WeightsError: the weights are absent or are not those the manifest names.
     """
     files = locate(choice.weights, settings)
-    return _open(choice.weights, tuple(files.items()), device)
+    return _open(choice.weights, tuple(files.items()), device, _cache(settings))
+
+
+def is_prepared(choice: Choice, settings: Settings, device: str) -> bool:
+    """False where opening it takes tens of seconds, once: its network is first put into a form that is faster here.
+
+    Raises:
+        WeightsError: the weights are absent or are not those the manifest names.
+    """
+    files = locate(choice.weights, settings)
+    return DETECTORS[choice.card.name].is_prepared(choice.weights, files, device, _cache(settings))
+
+
+def _cache(settings: Settings) -> Path:
+    return settings.data / "networks"
 
 
 @lru_cache(maxsize=8)
-def _open(weights: Weights, files: tuple[tuple[str, Path], ...], device: str) -> Detector:
-    return DETECTORS[weights.detector](weights, dict(files), device)
+def _open(weights: Weights, files: tuple[tuple[str, Path], ...], device: str, cache: Path) -> Detector:
+    return DETECTORS[weights.detector](weights, dict(files), device, cache)
 
 
 def _set_of(name: str, offered: list[Choice]) -> list[Choice]:

@@ -4,7 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load_file
 
 from core.types import Scores, Thoroughness, Track
 from core.weights import Weights
@@ -31,8 +34,16 @@ class Detector(ABC):
     card: ClassVar[Card]
 
     @abstractmethod
-    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str) -> None:
-        """Loads strictly: a missing or unexpected tensor raises."""
+    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:
+        """Loads strictly: a missing or unexpected tensor raises.
+
+        `cache` is a folder in which a network may be kept in a form that is faster here; None: it is used as it is.
+        """
+
+    @classmethod
+    def is_prepared(cls, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None) -> bool:
+        """False where opening it with these arguments takes tens of seconds, once, to fill `cache`."""
+        return True
 
     @classmethod
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
@@ -46,3 +57,11 @@ class Detector(ABC):
         Raises:
             NotApplicable: the track holds nothing this detector can judge.
         """
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """The tensors of a file by name: of safetensors, or of a published .pth through the restricted unpickler."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint

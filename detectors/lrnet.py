@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from core.errors import NotApplicable
 from core.types import LANDMARKS, Scores, Track
 from core.weights import Weights
-from detectors.base import Card, Detector
+from detectors.base import Card, Detector, read_tensors
 from detectors.networks import load_checkpoint
 
 BLOCK = 30
@@ -42,10 +41,10 @@ class LRNet(Detector):
         "Needs three seconds of one face at 20 to 35 frames a second.",
     )
 
-    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str) -> None:
+    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:
         self._weights, self._device = weights, device
-        self._points = load_checkpoint("lrnet", _read(files["g1"])).to(device)
-        self._differences = load_checkpoint("lrnet", _read(files["g2"])).to(device)
+        self._points = load_checkpoint("lrnet", read_tensors(files["g1"])).to(device)
+        self._differences = load_checkpoint("lrnet", read_tensors(files["g2"])).to(device)
 
     def score(self, track: Track) -> Scores:
         sequences, time_s = blocks(track)
@@ -120,11 +119,3 @@ def _check_rate(track: Track, stretches: list[slice]) -> None:
     steps = np.concatenate([np.diff(track.time_s[s]) for s in stretches])
     if len(steps) and (np.abs(steps * rate - 1) > 0.5).mean() > MAX_UNEVEN:
         raise NotApplicable("The frames are unevenly spaced in time, so movement cannot be read from them.")
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors only: safetensors, or the published .pth through the restricted unpickler."""
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state

@@ -1,0 +1,149 @@
+"""From crops to a score: what all detectors that look at the picture share, told by their checkpoint's input profile.
+
+Each crop is blackened outside the checkpoint's region where it was trained so, becomes a tensor, and goes through the
+network; the answers are averaged over the person.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit
+from torch import nn
+
+from core.errors import NotApplicable
+from core.types import Crops, Scores, Thoroughness, Track
+from core.weights import Weights
+from core.weights.store import sha256_of
+from detectors.base import Detector, read_tensors
+from detectors.engines import export_folder, open_engine
+from detectors.networks import load_checkpoint
+from preprocessing.cropping import Look
+from preprocessing.profile import InputProfile
+from preprocessing.regions import region_masks
+
+FRAMES: dict[Thoroughness, int] = {"fast": 8, "standard": 16, "thorough": 32}
+"""Frames of a person that are looked at; the published evaluations take 32. Networks that read clips see all."""
+MIN_FRAMES = 5
+"""A judgement on fewer would rest on a passing blur."""
+GPU_BATCH = 32
+
+
+class Appearance(Detector):
+    """A subclass says its card, and what is particular to its network."""
+
+    batch: ClassVar[int]
+    """Inputs at a time on a CPU: the faster of 1 and 8 by `benchmarks.networks`."""
+
+    def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:
+        self._weights, self._profile = weights, InputProfile.model_validate(weights.input)
+        self._batch = self.batch if device == "cpu" else GPU_BATCH
+        self._engine = open_engine(
+            lambda: self.load({key: tensor for path in files.values() for key, tensor in read_tensors(path).items()}),
+            _shape(self._profile),
+            device,
+            cache and _export(weights, files, cache),
+        )
+
+    @classmethod
+    def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
+        """The network with the weights of its files, put together."""
+        return load_checkpoint(cls.card.name, checkpoint)
+
+    @classmethod
+    def is_prepared(cls, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None) -> bool:
+        return device != "cpu" or cache is None or _export(weights, files, cache).is_dir()
+
+    @classmethod
+    def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
+        profile = InputProfile.model_validate(weights.input)
+        frames = FRAMES[thoroughness]
+        return (Look(profile.crop, None if profile.clip_frames else min(frames, profile.frames or frames)),)
+
+    def score(self, track: Track) -> Scores:
+        crops = self._crops(track)
+        samples = self.samples(track, crops)
+        log_odds = np.concatenate(
+            [
+                self.log_odds(np.concatenate([self._tensor(track, crops, sample) for sample in batch]))
+                for batch in np.split(samples, range(self._batch, len(samples), self._batch))
+            ]
+        )
+        views = self._profile.crop.views
+        fake = self.merge_views(expit(log_odds).reshape(-1, views))
+        time_s = track.time_s[crops.index[samples[::views]]]
+        return Scores(
+            detector=self.card.name,
+            region=self._weights.region,
+            track_id=track.id,
+            weights=self._weights.id,
+            time_s=(time_s[:, 0] + time_s[:, -1]) / 2,
+            fake=fake.astype(np.float32),
+            overall=float(expit(log_odds.mean()) if self._profile.average == "logit" else fake.mean()),
+        )
+
+    def samples(self, track: Track, crops: Crops) -> np.ndarray:
+        """What the network reads at a time: positions in `crops`, int64 (n, k), rising in time.
+
+        Raises:
+            NotApplicable: there is too little to read.
+        """
+        found = len(np.unique(crops.index))
+        if found < MIN_FRAMES:
+            raise NotApplicable(
+                f"{MIN_FRAMES} frames from which the face can be cut are needed, {found} were found; use a longer shot."
+            )
+        return np.arange(len(crops.index))[:, None]
+
+    def log_odds(self, tensor: np.ndarray) -> np.ndarray:
+        """Of fake against real, float64 (B,), for inputs float32 (B, C, ...) of the network."""
+        logits = self._engine.run(tensor)[0].astype(np.float64)
+        return against(logits, self._profile.fake_index)
+
+    @staticmethod
+    def merge_views(fake: np.ndarray) -> np.ndarray:
+        """P(fake) of each frame from that of each of its crops (n, views)."""
+        return fake.mean(axis=1)
+
+    def _crops(self, track: Track) -> Crops:
+        """How thoroughly it was looked is not told, but can be seen from the crops there are."""
+        for thoroughness in reversed(FRAMES):
+            (look,) = self.looks(self._weights, thoroughness)
+            if look in track.crops:
+                return track.crops[look]
+        raise NotApplicable(
+            "The face could not be cut out of any frame; use a shot in which it is larger and inside the picture."
+        )
+
+    def _tensor(self, track: Track, crops: Crops, sample: np.ndarray) -> np.ndarray:
+        """(1, C, ...)"""
+        images = crops.images[sample]
+        if self._profile.masked:
+            images = np.stack([image * self._mask(track, crops, i) for i, image in zip(sample, images, strict=True)])
+        return self._profile.tensor(images)
+
+    def _mask(self, track: Track, crops: Crops, i: int) -> np.ndarray:
+        """bool (s, s, 1)"""
+        masks = region_masks(track.landmarks[crops.index[i]], crops.to_frame[i], self._profile.crop.size_px)
+        return masks[self._weights.region][..., None]
+
+
+def against(logits: np.ndarray, fake_index: int) -> np.ndarray:
+    """The log-odds of fake (...), from two logits (..., 2), or from one (..., 1), which is that already."""
+    if logits.shape[-1] == 1:
+        return logits[..., 0]
+    return logits[..., fake_index] - logits[..., 1 - fake_index]
+
+
+def _shape(profile: InputProfile) -> tuple[int, ...]:
+    """Of one input of the network."""
+    side, clip = profile.crop.size_px, (profile.clip_frames,) if profile.clip_frames else ()
+    return (len(profile.mean), *clip, side, side)
+
+
+def _export(weights: Weights, files: Mapping[str, Path], cache: Path) -> Path:
+    """By the hashes of the files themselves: of some the manifest knows none."""
+    digest = hashlib.sha256("".join(sha256_of(path) for path in files.values()).encode()).hexdigest()
+    return export_folder(cache, digest, _shape(InputProfile.model_validate(weights.input)))

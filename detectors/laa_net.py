@@ -1,0 +1,29 @@
+"""LAA-Net: does this face show where another one was blended in?
+
+Source: Nguyen et al., "LAA-Net: Localized Artifact Attention Network for Quality-Agnostic and Generalizable Deepfake
+Detection", CVPR 2024.
+"""
+
+import numpy as np
+
+from detectors.appearance import Appearance
+from detectors.base import Card
+from preprocessing.regions import REGIONS
+
+
+class LAANet(Appearance):
+    card = Card(
+        name="laa_net",
+        title="LAA-Net: seams of blending",
+        summary="Places in single frames where one face was blended into another.",
+        source="Nguyen et al., CVPR 2024",
+        regions=REGIONS,
+        limits="Blind to faces that are generated whole, and sensitive to noise. Its zero is not calibrated; the "
+        "published script holds the raw logit against 0.5, here it becomes a probability first.",
+    )
+    batch = 1
+
+    def log_odds(self, tensor: np.ndarray) -> np.ndarray:
+        """The mean for the face and its mirror image, as published."""
+        mirrored = np.ascontiguousarray(tensor[..., ::-1])
+        return (super().log_odds(tensor) + super().log_odds(mirrored)) / 2
