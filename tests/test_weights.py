@@ -117,7 +117,7 @@ def test_an_entry_like_another_one_says_only_what_is_different():
     entire, eyes = entries["dsp_fwa/bida-celebdf/entire"], entries["dsp_fwa/bida-celebdf/eyes"]
     assert (entire.region, eyes.region) == ("entire", "eyes")
     assert eyes.files == (replace(entire.files[0], name="DSP-FWA_CelebDF_eyes.pt"),)
-    assert replace(eyes, id="", region="", files=(), trained_on="").licence == "BiDA-unstated"
+    assert (eyes.licence, eyes.terms, eyes.paper) == (entire.licence, entire.terms, entire.paper)
 
 
 def test_the_list_says_what_is_ready(capsys, monkeypatch, tmp_path):

@@ -83,19 +83,17 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
     """
     import torch
 
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        loaded: Any = load_file(path)
-    else:
-        loaded = _unpickled(path)
-    tensors = {
-        name: (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().clone().contiguous()
-        for name, tensor in _tensors(loaded).items()
-    }
+    try:
+        tensors = _tensors(_load(path))
+    except Exception as error:  # a damaged or hostile file may fail in any way, and all mean the same
+        first = str(error).partition("\n")[0]
+        raise WeightsError(f"{path.name} cannot be read as weights: {first or type(error).__name__}.") from error
     if not tensors:
         raise WeightsError(f"{path.name} holds no weights.")
-    return tensors
+    return {
+        name: (tensor.float() if tensor.dtype == torch.float64 else tensor).detach().clone().contiguous()
+        for name, tensor in tensors.items()
+    }
 
 
 def _wanted(file: WeightsFile, path: Path, tensors: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
@@ -109,19 +107,19 @@ def _wanted(file: WeightsFile, path: Path, tensors: Mapping[str, "Tensor"]) -> d
     return {name: tensor for name, tensor in tensors.items() if file.keep is None or re.match(file.keep, name)}
 
 
-def _unpickled(path: Path) -> Any:
+def _load(path: Path) -> Any:
     import torch
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return torch.load(path, map_location="cpu", weights_only=True)
-            except pickle.UnpicklingError:  # not tensors alone: a whole module, or something worse
-                return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_InertPickle)
-    except Exception as error:  # a damaged or hostile file may fail in any way, and all mean the same
-        first = str(error).partition("\n")[0]
-        raise WeightsError(f"{path.name} cannot be read as weights: {first or type(error).__name__}.") from error
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # not tensors alone: a whole module, or something worse
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_InertPickle)
 
 
 def _tensors(loaded: Any) -> dict[str, "Tensor"]:
@@ -129,7 +127,7 @@ def _tensors(loaded: Any) -> dict[str, "Tensor"]:
     from torch import Tensor
 
     if isinstance(loaded, _Inert):
-        return dict(_walk(loaded))
+        loaded = dict(_walk(loaded))
     if not isinstance(loaded, Mapping):
         return {}
     for wrapper in WRAPPERS:
@@ -152,14 +150,14 @@ class _Inert:
             vars(self).update(state)
 
 
-def _walk(module: _Inert) -> Iterator[tuple[str, "Tensor"]]:
-    """The tensors of an inert module and of those below it, under the names a state dict would give them.
+def _walk(module: _Inert) -> Iterator[tuple[str, Any]]:
+    """What an inert module and those below it hold, under the names a state dict would give it.
 
     By its dictionaries alone: methods and attributes of modules as old as these files no longer fit.
     """
     own = vars(module)
     for kind in ("_parameters", "_buffers"):
-        yield from ((name, tensor) for name, tensor in own.get(kind, {}).items() if tensor is not None)
+        yield from own.get(kind, {}).items()
     for name, child in own.get("_modules", {}).items():
         if isinstance(child, _Inert):
             yield from ((f"{name}.{below}", tensor) for below, tensor in _walk(child))
