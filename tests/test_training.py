@@ -17,7 +17,7 @@ from detectors.networks.lrnet import LRNet as Network
 from training import clips as extraction
 from training.clips import FORMS, Clip, extract, groups, keep, load
 from training.lrnet import ID, NUMBERS, Blocks, Recipe, flip, share_out, take_in_scale, train_stream
-from training.measures import auc, choose_bands, fit_platt, measure_within
+from training.measures import STRONG_FLOOR, auc, choose_bands, fit_platt, measure_within
 
 
 @pytest.fixture(autouse=True)
@@ -183,12 +183,17 @@ def test_calibration_finds_the_odds_and_never_reads_a_detector_backwards():
 
 def test_bands_keep_to_the_stated_shares():
     rng = np.random.default_rng(0)
-    genuine, manipulated = rng.beta(2, 3, 53), rng.beta(3, 2, 74)
+    genuine, manipulated = rng.beta(2, 2, 53), rng.beta(4, 1, 74)
     bands = choose_bands(np.concatenate([genuine, manipulated]), np.repeat([False, True], [53, 74]))
     assert (genuine >= bands.strong_signs).mean() <= 0.05 < (genuine >= bands.strong_signs - 0.05).mean()
     assert (genuine >= bands.some_signs).mean() <= 0.2
     assert (manipulated < bands.no_signs).mean() <= 0.2
     assert bands.no_signs <= bands.some_signs <= bands.strong_signs
+
+
+def test_what_no_clip_reaches_by_three_to_one_is_never_called_strong():
+    unsure = np.linspace(0.4, 0.6, 100)
+    assert choose_bands(unsure, unsure > 0.5).strong_signs == STRONG_FLOOR
 
 
 def test_the_bundled_files_are_those_of_the_manifest_and_small():

@@ -203,7 +203,8 @@ def _bands(results: Results) -> str:
     lines = [
         f"On P(fake) of `{results.own}`, calibrated and out of fold, without FaceForensics++ and DeeperForensics. "
         f"Strong signs: at most "
-        f"{STRONG_FALSE_ALARMS:.0%} of the genuine clips; some signs or more: at most {SOME_FALSE_ALARMS:.0%}; "
+        f"{STRONG_FALSE_ALARMS:.0%} of the genuine clips, and odds of three to one; some signs or more: at most "
+        f"{SOME_FALSE_ALARMS:.0%} of the genuine clips; "
         f"no signs: at most {MISSED:.0%} of the manipulated clips.",
         "",
         f"Strong signs from **{bands.strong_signs}** on, some signs from **{bands.some_signs}** on, no signs below "

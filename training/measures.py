@@ -13,6 +13,8 @@ from core.weights import Calibration
 RESAMPLES = 2000
 STRONG_FALSE_ALARMS = 0.05
 """Share of the genuine clips that may show strong signs."""
+STRONG_FLOOR = 0.75
+"""Odds of three to one: below them nothing is called strong, however seldom genuine clips get there."""
 SOME_FALSE_ALARMS = 0.20
 MISSED = 0.20
 """Share of the manipulated clips that may show no signs."""
@@ -137,11 +139,11 @@ class Bands:
 
 
 def choose_bands(probability: np.ndarray, fake: np.ndarray) -> Bands:
-    """The widest bands that keep to the stated shares of false alarms and misses, in steps of a thousandth."""
+    """The widest bands that keep to the stated shares of false alarms and misses, and to the floor, in thousandths."""
     some = _above(probability[~fake], SOME_FALSE_ALARMS)
     manipulated = np.sort(probability[fake])
     missed = math.floor(manipulated[int(MISSED * len(manipulated))] * 1000) / 1000
-    return Bands(_above(probability[~fake], STRONG_FALSE_ALARMS), some, min(missed, some))
+    return Bands(max(STRONG_FLOOR, _above(probability[~fake], STRONG_FALSE_ALARMS)), some, min(missed, some))
 
 
 def _above(genuine: np.ndarray, share: float) -> float:
