@@ -24,6 +24,7 @@ from core.weights import MANIFEST, Weights, WeightsFile, as_found, fetch, load_m
 from core.weights.__main__ import main
 from core.weights.conversion import import_file, read_tensors
 from core.weights.store import accept
+from preprocessing.profile import InputProfile
 
 CONTENT = b"weights" * 100
 
@@ -110,6 +111,14 @@ def test_every_file_has_a_source_and_what_is_fetched_is_pinned():
                 assert len(file.address.partition("@")[2].partition("/")[0]) == 40
             elif "raw.githubusercontent" in file.address:
                 assert len(file.address.split("/")[5]) == 40
+
+
+def test_every_set_that_reads_pictures_says_how_it_wants_them():
+    sets = [weights for weights in load_manifest().values() if weights.detector not in ("lrnet", "fan")]
+    assert sets
+    for weights in sets:
+        profile = InputProfile.model_validate(weights.input)
+        assert profile.masked or weights.region in ("entire", "mouth"), f"{weights.id} shows more than its region"
 
 
 def test_an_entry_like_another_one_says_only_what_is_different():
