@@ -28,7 +28,8 @@ WRITABLE = {
 }
 """Where libraries write when asked nothing, and the folder of ours they are given instead."""
 
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
+"""Gradio, the Hub's client and ONNX Runtime all report home unless told not to."""
 
 
 def prepare(settings: Settings) -> None:

@@ -2,8 +2,9 @@
 
 import os
 
-# Before anything else: the Hub client reads its variables once, when it is imported.
-os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+# Before anything else: libraries read these once, when they are imported.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "ORT_DISABLE_TELEMETRY": "1"}
 
 import shutil
 import socket
@@ -24,12 +25,14 @@ START_S = 90
 
 @dataclass(frozen=True)
 class Server:
-    """A running `python app.py`: its address, the one folder it may write to, and the home it must leave alone."""
+    """A running `python app.py`: its address, the one folder it may write to, the home it must leave alone, and the
+    proxy it is told to reach other hosts by, at which nothing must ever ring."""
 
     url: str
     data: Path
     home: Path
     log: Path
+    proxy: socket.socket
 
 
 @pytest.fixture(scope="session")
@@ -49,18 +52,28 @@ def chromium() -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real app with its defaults, in a process of its own."""
     folder = tmp_path_factory.mktemp("server")
-    home, port = folder / "home", free_port()
+    home, port, proxy = folder / "home", free_port(), socket.create_server(("127.0.0.1", 0))
     home.mkdir()
-    server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log")
+    server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log", proxy)
     own = {"HOME": str(home), "TMPDIR": str(home), "TELLTALE_DATA": str(server.data), "GRADIO_SERVER_PORT": str(port)}
+    own |= dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), f"http://127.0.0.1:{proxy.getsockname()[1]}")
+    # As an operator starts it: what tests set for themselves is not passed on.
+    passed_on = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "GRADIO_", "ORT_"))}
     with server.log.open("w") as log:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | own, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env=passed_on | own | {"no_proxy": "127.0.0.1"},
+            stdout=log,
+            stderr=log,
+        )
     try:
         _await(server, process)
         yield server
     finally:
         process.terminate()
         ended = process.wait(20)
+        proxy.close()
     assert ended == 0, f"SIGTERM ended the app with {ended}:\n{server.log.read_text()}"
 
 

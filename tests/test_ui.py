@@ -30,8 +30,14 @@ from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
 
 TAG = '<img src=x onerror="alert(1)">'
 OPTIONS = Options(())
-SOMEBODY, ANOTHER = "a" * 64, "b" * 64
 SEEN = Verdict(Label.SOME_SIGNS, 0.7, (0.5, 0.8), 1.0, f"Because {TAG}.")
+
+
+def request(header: str | None = None, session: str | None = None) -> gr.Request:
+    return SimpleNamespace(headers={VISITOR_HEADER: header} if header else {}, session_hash=session)  # type: ignore[return-value]
+
+
+SOMEBODY, ANOTHER = request(header="somebody's own secret"), request(session="another's session")
 
 
 def report(id: str = "r1", fingerprint: str = "f", **changes: Any) -> Report:
@@ -86,7 +92,7 @@ def pipeline() -> Pipeline:
 @pytest.fixture
 def desk(tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """With the real store and manifest; one detector is taken to be ready, whatever lies on this machine."""
-    monkeypatch.setattr("ui.visit.choose", lambda names, offered: [])
+    monkeypatch.setattr("ui.visit.choose", lambda *asked: [])
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path / "data"), "GRADIO_SERVER_PORT": str(free_port())})
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
@@ -116,26 +122,29 @@ def page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     blocks.close(verbose=False)
 
 
-def request(header: str | None = None, session: str | None = None) -> gr.Request:
-    return SimpleNamespace(headers={VISITOR_HEADER: header} if header else {}, session_hash=session)  # type: ignore[return-value]
-
-
 def last(steps: Iterator[Any]) -> Any:
     return list(steps)[-1]
 
 
 def test_a_visit_ends_in_a_stored_report_and_without_the_upload(desk, upload):
     clip = upload()
-    answer = last(desk.visit(clip, OPTIONS, SOMEBODY))
-    assert answer == Answer(desk.store.get("r1", owner=SOMEBODY), from_store=False)
+    answer = last(desk.visit(clip, OPTIONS, None, SOMEBODY))
+    assert answer == Answer(desk.store.get("r1", owner=visitor(None, SOMEBODY)), from_store=False)
     assert not list(desk.settings.uploads.iterdir())
 
 
 def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another(desk, upload, pipeline):
-    first, second, third = (last(desk.visit(upload(), OPTIONS, who)) for who in (SOMEBODY, SOMEBODY, ANOTHER))
+    first, second, third = (last(desk.visit(upload(), OPTIONS, None, who)) for who in (SOMEBODY, SOMEBODY, ANOTHER))
     assert (first.from_store, second.from_store, third.from_store) == (False, True, False)
     assert second.report.id == first.report.id != third.report.id
     assert len(pipeline.asked) == 2
+    assert not list(desk.settings.uploads.iterdir())
+
+
+def test_the_upload_goes_when_the_visitor_or_the_question_is_refused(desk, upload):
+    for options, who in ((OPTIONS, request(header="guess")), (replace(OPTIONS, thoroughness="hasty"), SOMEBODY)):
+        with pytest.raises(InputError):
+            list(desk.visit(upload(), options, None, who))
     assert not list(desk.settings.uploads.iterdir())
 
 
@@ -143,13 +152,13 @@ def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another
 def test_the_upload_goes_when_the_analysis_fails(desk, upload, pipeline, error):
     pipeline.error = error
     with pytest.raises(type(error)):
-        list(desk.visit(upload(), OPTIONS, SOMEBODY, references=[upload("genuine")]))
+        list(desk.visit(upload(), OPTIONS, None, SOMEBODY, references=[upload("genuine")]))
     assert not list(desk.settings.uploads.iterdir())
 
 
 def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipeline):
     pipeline.seconds = 30
-    visit = desk.visit(upload(), OPTIONS, SOMEBODY)
+    visit = desk.visit(upload(), OPTIONS, None, SOMEBODY)
     while next(visit) != Progress("Working", 0.5):
         pass
     left = time.monotonic()
@@ -165,15 +174,15 @@ def test_an_analysis_that_takes_too_long_is_stopped_with_a_sentence(desk, upload
     pipeline.seconds = 30
     hasty = replace(desk, settings=desk.settings.model_copy(update={"max_minutes": 0.3 / 60}))
     with pytest.raises(InputError, match="took longer than 0 s and was stopped"):
-        list(hasty.visit(upload(), OPTIONS, SOMEBODY))
+        list(hasty.visit(upload(), OPTIONS, None, SOMEBODY))
 
 
 def test_the_door_says_what_is_wrong_before_any_work(desk, upload, pipeline):
     small = replace(desk, settings=desk.settings.model_copy(update={"max_mb": 1e-6}))
     for visit, sentence in (
-        (desk.visit(None, OPTIONS, SOMEBODY), "Choose a video first"),
-        (desk.visit(str(desk.settings.uploads / "x" / "gone.mp4"), OPTIONS, SOMEBODY), "no longer on the server"),
-        (small.visit(upload(), OPTIONS, SOMEBODY), "takes videos of up to"),
+        (desk.visit(None, OPTIONS, None, SOMEBODY), "Choose a video first"),
+        (desk.visit(str(desk.settings.uploads / "x" / "gone.mp4"), OPTIONS, None, SOMEBODY), "no longer on the server"),
+        (small.visit(upload(), OPTIONS, None, SOMEBODY), "takes videos of up to"),
     ):
         with pytest.raises(InputError, match=sentence):
             list(visit)
@@ -191,7 +200,7 @@ def test_the_end_of_a_visit_deletes_uploads_and_nothing_else(desk, upload):
     discard([clip], uploads)
     assert not list(uploads.iterdir())
     with pytest.raises(InputError, match="no longer on the server"):
-        list(desk.visit(str(own), OPTIONS, SOMEBODY))
+        list(desk.visit(str(own), OPTIONS, None, SOMEBODY))
     assert own.exists()
 
 
@@ -301,10 +310,3 @@ def test_the_page_builds_on_a_space_with_our_folder_of_that_name_beside_it(tmp_p
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | space, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.strip() == "built", done.stderr
-
-
-def test_an_unknown_region_is_refused_by_name(page, tmp_path):
-    (tmp_path / "clip.mp4").write_text("a clip")
-    client = Client(page, verbose=False, analytics_enabled=False)
-    with pytest.raises(Exception, match="no region called 'chin'; choose among: entire"):
-        client.predict(handle_file(str(tmp_path / "clip.mp4")), regions=["chin"], api_name="/analyze")

@@ -13,16 +13,20 @@ from core.types import Options, Progress, Thoroughness
 from detectors import Choice, choices
 from preprocessing.landmarks import landmark_backends
 from ui.markup import each
-from ui.messages import QUICK, Refusal, duration, friendly, told
+from ui.messages import QUICK, Refusal, duration, told
 from ui.result import Find, ReportView
-from ui.uploads import several_files
-from ui.visit import Answer, Desk, visitor
+from ui.uploads import discard, several_files
+from ui.visit import Answer, Desk
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
 EXAMPLE_TEXT = (
     "Made for this page from a public-domain portrait of an astronaut, set in gentle motion. From the sixth second on "
     "the inner face is cut out, altered a little and blended back."
 )
+WAITING = "Waiting for its turn"
+FULL = "Too many people are waiting for an analysis just now; try again in a few minutes."
+STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was deleted from the server.</p>')
+
 ANALYSES = "analyses"
 """Concurrency group of everything that analyses: page and programs wait in one line."""
 
@@ -31,6 +35,8 @@ FROM_STORE = "You had this very file analysed before, with the same settings and
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
+    ready = {_set(choice): choice for choice in offered if choice.ready}
+    parts = list(dict.fromkeys(c.weights.region for c in ready.values()))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             video = gr.Video(
@@ -39,13 +45,19 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             gr.HTML(_limits(desk.settings))
         with gr.Column(scale=2, min_width=300):
             detectors = gr.CheckboxGroup(
-                [(_name(c), c.weights.id) for c in offered if c.ready],
-                value=_first_of_each(offered),
+                [(c.card.title + f" ({_set(c)})", _set(c)) for c in ready.values()],
+                value=list({c.card.name: _set(c) for c in reversed(ready.values())}.values())[::-1],
                 label="Detectors",
                 info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
-            _greyed([(_name(c), c.reason) for c in offered if c.reason])
+            _greyed([(f"{c.card.title} ({_set(c)})", c.reason) for c in offered if _set(c) not in ready])
             with gr.Accordion("More settings", open=False):
+                regions = gr.CheckboxGroup(
+                    parts,
+                    label="Regions of the face",
+                    info="For detectors that know several. None chosen means all.",
+                    visible=len(parts) > 1,
+                )
                 thoroughness = gr.Radio(
                     [(t.capitalize(), t) for t in get_args(Thoroughness)],
                     value="standard",
@@ -73,18 +85,18 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
     view = ReportView("analyze", find, secret, over_time=" Click the chart to move the player there.")
 
-    @friendly
     def run(
         upload: str | None,
+        genuine: list[str],
         names: list[str],
+        regions: list[str],
         thoroughness: Thoroughness,
         landmarks: str,
-        references: list[str] | None,
         secret: str | None,
         request: gr.Request,
     ) -> Iterator[dict[Any, Any]]:
-        options = Options(tuple(names), thoroughness=thoroughness, landmarks=landmarks)
-        for step in told(desk.visit(upload, options, visitor(secret, request), references=references or ())):
+        options = Options(tuple(names), tuple(regions), thoroughness, landmarks)
+        for step in told(desk.visit(upload, options, secret, request, references=genuine)):
             match step:
                 case Progress():
                     yield {status: _bar(step)}
@@ -93,20 +105,29 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 case Answer():
                     yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
 
+    def turn_away(shown: str) -> dict[Any, Any]:
+        # A cancelled analysis comes here as well; it has said so already.
+        return ({status: _refused(Refusal(FULL))} if WAITING in shown else {}) | idle
+
+    def stop(upload: str | None, genuine: list[str]) -> dict[Any, Any]:
+        # An analysis that waits for its turn has no end at which its files would go.
+        discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
+        return {status: STOPPED} | idle
+
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
     example.click(None, None, video, js=f"() => telltale.upload({json.dumps(_served(EXAMPLE))})")
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
-        lambda: {status: _bar(Progress("Waiting for its turn", 0.0))} | busy | view.hide(),
+        lambda: {status: _bar(Progress(WAITING, 0.0))} | busy | view.hide(),
         None,
         [status, start, cancel, *view.outputs],
         **QUICK,
     )
     running = waiting.then(
         run,
-        [video, detectors, thoroughness, landmarks, references, secret],
+        [video, references, detectors, regions, thoroughness, landmarks, secret],
         [status, start, cancel, *view.outputs],
         js="telltale.fresh",
         concurrency_id=ANALYSES,
@@ -115,12 +136,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         show_progress="hidden",
     )
     view.animate_after(running)
-    running.failure(lambda: {status: _refused(Refusal(FULL))} | idle, None, [status, start, cancel], **QUICK)
-    cancel.click(lambda: {status: STOPPED} | idle, None, [status, start, cancel], cancels=[running], **QUICK)
-
-
-FULL = "Too many people are waiting for an analysis just now; try again in a few minutes."
-STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was deleted from the server.</p>')
+    running.failure(turn_away, status, [status, start, cancel], **QUICK)
+    cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
 
 
 def _served(path: Path) -> str:
@@ -129,17 +146,9 @@ def _served(path: Path) -> str:
     return f"gradio_api/file={path}"
 
 
-def _name(choice: Choice) -> str:
-    return f"{choice.card.title} ({choice.weights.id})"
-
-
-def _first_of_each(offered: list[Choice]) -> list[str]:
-    """The preferred set of weights of every detector that is ready."""
-    first: dict[str, str] = {}
-    for choice in offered:
-        if choice.ready:
-            first.setdefault(choice.card.name, choice.weights.id)
-    return list(first.values())
+def _set(choice: Choice) -> str:
+    """The set of weights a choice is of: its id, without the region."""
+    return "/".join(choice.weights.id.split("/")[:2])
 
 
 def _limits(settings: Settings) -> Markup:

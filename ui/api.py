@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
@@ -29,8 +29,8 @@ def endpoints(desk: Desk) -> None:
         landmarks: str = "facemesh",
         reference: list[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        options = Options(tuple(detectors or ()), _regions(regions, desk), thoroughness, landmarks)
-        for step in desk.visit(video, options, visitor(None, request), references=reference or ()):
+        options = Options(tuple(detectors or ()), tuple(regions or ()), thoroughness, landmarks)
+        for step in desk.visit(video, options, None, request, references=reference or ()):
             if isinstance(step, Answer):
                 yield as_json(step.report) | {"from_store": step.from_store}
             else:
@@ -43,10 +43,11 @@ def endpoints(desk: Desk) -> None:
                 "name": choice.card.name,
                 "title": choice.card.title,
                 "weights": choice.weights.id,
-                "regions": list(choice.card.regions),
+                "region": choice.weights.region,
                 "ready": choice.ready,
                 "reason": choice.reason,
                 "licence": choice.weights.licence,
+                "terms": choice.weights.terms,
                 "source": choice.card.source,
                 "trained_on": choice.weights.trained_on,
                 "measured": choice.weights.measured,
@@ -74,7 +75,7 @@ def endpoints(desk: Desk) -> None:
             gr.Video(sources=["upload"], format=None),
             gr.JSON(),
             gr.JSON(),
-            gr.Radio(list(get_args(Thoroughness)), value="standard"),
+            gr.Textbox("standard"),
             gr.Textbox("facemesh"),
             several_files(),
         ]
@@ -96,12 +97,3 @@ def endpoints(desk: Desk) -> None:
     )
     gr.api(report, api_name="report", api_description="One of your reports.", queue=False)
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
-
-
-def _regions(names: list[str] | None, desk: Desk) -> tuple[str, ...]:
-    """The regions asked for, of those that any detector looks at; none is all."""
-    known = tuple(dict.fromkeys(r for choice in choices(desk.manifest, desk.settings) for r in choice.card.regions))
-    for name in names or ():
-        if name not in known:
-            raise InputError(f"There is no region called {name!r}; choose among: {', '.join(known)}.")
-    return tuple(names) if names else known

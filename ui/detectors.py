@@ -31,13 +31,15 @@ def _card(sets: list[Choice]) -> Markup:
 def _weights(choice: Choice) -> Markup:
     weights = choice.weights
     about = {
+        "Region": weights.region,
         "Trained on": weights.trained_on,
         "Measured": weights.measured or "Not measured here.",
         "Licence": weights.licence + ("" if weights.commercial_use else ", no commercial use"),
+        "Terms": weights.terms,
         "Paper": weights.paper,
         "SHA-256": weights.sha256,
     }
     state = "✓ Ready" if choice.ready else f"✗ Not ready. {choice.reason}"
     return Markup('<section class="weights"><h4>{}</h4><p class="state">{}</p>{}</section>').format(
-        weights.id, state, facts(about)
+        weights.id, state, facts({name: fact for name, fact in about.items() if fact})
     )

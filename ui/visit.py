@@ -9,13 +9,13 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from core.errors import Cancelled, InputError
 from core.settings import Settings
-from core.types import Options, Progress, Report
+from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from detectors import choices, choose
 from storage import ReportStore
@@ -38,7 +38,7 @@ class Answer:
 
 
 def follow(
-    analyze: Callable[..., Report], path: Path, *, max_minutes: float, **request: Any
+    analyze: Callable[..., Report], path: Path, *, max_minutes: float, **arguments: Any
 ) -> Iterator[Progress | Report]:
     """Runs an analysis in a thread of its own: its progress every quarter of a second, in the end its report.
 
@@ -60,7 +60,7 @@ def follow(
 
     def work() -> None:
         try:
-            report.set_result(analyze(path, on_progress=on_progress, **request))
+            report.set_result(analyze(path, on_progress=on_progress, **arguments))
         except BaseException as error:
             report.set_exception(error)
 
@@ -86,32 +86,42 @@ class Desk:
     follow: Callable[..., Iterator[Progress | Report]] = follow
 
     def visit(
-        self, upload: str | None, options: Options, owner: str, *, references: Sequence[str] = ()
+        self,
+        upload: str | None,
+        options: Options,
+        secret: str | None,
+        request: gr.Request,
+        *,
+        references: Sequence[str] = (),
     ) -> Iterator[Progress | Answer]:
         """Signs of life while the analysis runs, then the answer. However it ends, the uploaded files are deleted.
 
         Raises:
-            AppError: the upload cannot be analysed, or a detector is not ready.
+            AppError: the upload cannot be analysed as asked, or a detector is not ready.
         """
         files = [Path(name) for name in (upload, *references) if name]
         try:
             yield Progress("Looking at the file", 0.0)
+            owner = visitor(secret, request)
             path = self._door(upload)
             genuine = [self._door(reference) for reference in references]
-            chosen = choose(options.detectors, choices(self.manifest, self.settings))
+            if options.thoroughness not in get_args(Thoroughness):
+                kinds = ", ".join(get_args(Thoroughness))
+                raise InputError(f"There is no thoroughness called {options.thoroughness!r}; choose among: {kinds}.")
+            chosen = choose(options.detectors, choices(self.manifest, self.settings), options.regions)
             _, fingerprint = self.identify(path, options, chosen, self.settings, genuine)
             known = self.store.find(fingerprint, owner=owner)
             if known:
                 yield Answer(known, from_store=True)
                 return
-            request = {
+            arguments = {
                 "name": path.name,
                 "options": options,
                 "settings": self.settings,
                 "manifest": self.manifest,
                 "references": genuine,
             }
-            for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **request):
+            for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
                     self.store.add(step, owner=owner)
                     yield Answer(step, from_store=False)

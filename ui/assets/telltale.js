@@ -4,6 +4,7 @@ window.telltale = (() => {
   const copies = new Map(); // path on the server -> promise of a Blob
   let shown = null; // path of the clip in the player
   let analysed = null; // path of the clip the chart is about
+  let sent = [null, []]; // the clip and the genuine ones of the analysis that was started last
 
   const address = (path) => new URL(path, document.baseURI).href;
   const player = () => document.querySelector("#clip video");
@@ -32,7 +33,9 @@ window.telltale = (() => {
   // The inputs of an analysis; a file the server has deleted since is uploaded once more.
   async function fresh(...inputs) {
     analysed = shown;
-    return Promise.all(inputs.map((input) => (Array.isArray(input) ? Promise.all(input.map(revive)) : revive(input))));
+    const [clip, genuine, ...settings] = inputs;
+    sent = [await revive(clip), await Promise.all((genuine ?? []).map(revive))];
+    return [...sent, ...settings];
   }
 
   async function revive(file) {
@@ -84,5 +87,5 @@ window.telltale = (() => {
   document.addEventListener("click", seek, true);
   document.addEventListener("timeupdate", moveCursor, true);
   document.addEventListener("seeked", moveCursor, true);
-  return { keep, watch, fresh, upload, addFrames };
+  return { keep, watch, fresh, sent: () => sent, upload, addFrames };
 })();

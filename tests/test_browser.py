@@ -1,0 +1,240 @@
+"""The page in a browser, on the real app, as a person meets it."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import clips
+from tests.conftest import ROOT, Server
+
+playwright = pytest.importorskip("playwright.sync_api")
+Page, expect = playwright.Page, playwright.expect
+
+pytestmark = pytest.mark.browser
+
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE_MS = 60_000
+
+PLAYED_TO = "() => document.querySelector('#clip video').currentTime"
+CURSOR_AT = """() => document.querySelector('#analyze-timeline .js-plotly-plot').layout.shapes
+    .find((shape) => shape.name === 'cursor').x0"""
+FRAMES = "(name) => document.querySelector(`#${name}-landmarks .js-plotly-plot`)?._transitionData?._frames?.length ?? 0"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as driver:
+        # Chromium keeps no sandbox for root, which is what containers run as.
+        yield driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def visit(browser: playwright.Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Opens the page as a new visitor; in the end, nothing may have been asked of any other host, or gone wrong."""
+    asked: list[str] = []
+    wrong: list[str] = []
+
+    def open_page(**look: object) -> Page:
+        page = browser.new_context(**({"viewport": DESK} | look)).new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+        page.goto(server.url)
+        page.wait_for_selector("#clip input[type=file]", state="attached")
+        return page
+
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+    assert asked
+    assert not [url for url in asked if not url.startswith((server.url, "data:", "blob:"))]
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.good(tmp_path_factory.mktemp("browser") / "clip.mp4", 110)
+
+
+def choose(page: Page, clip: Path) -> None:
+    """Uploads a clip and waits until the player shows the browser's own copy."""
+    page.set_input_files("#clip input[type=file]", clip)
+    page.wait_for_function("() => document.querySelector('#clip video')?.src.startsWith('blob:')")
+
+
+def analyze(page: Page) -> None:
+    page.click("#start")
+    expect(page.locator("#analyze-timeline .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server, clip):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    expect(page.locator(".banner h2")).to_have_text(re.compile("signs|Inconclusive|Could not assess"))
+    expect(page.locator(".person h3")).to_have_text(["Person 1"])
+    assert not list((server.data / "uploads").rglob("*.mp4"))
+
+    chart = page.locator("#analyze-timeline .js-plotly-plot .nsewdrag").first
+    box = chart.bounding_box()
+    chart.click(position={"x": box["width"] / 2, "y": box["height"] / 3})
+    middle_s = 110 / 25 / 2
+    page.wait_for_function(f"() => Math.abs(({PLAYED_TO})() - {middle_s}) < 0.3")
+    page.wait_for_function(f"() => Math.abs(({CURSOR_AT})() - {middle_s}) < 0.3")
+    page.evaluate("() => document.querySelector('#clip video').play()")
+    page.wait_for_function(f"() => ({CURSOR_AT})() > {middle_s} + 0.5")
+
+    page.wait_for_function(f"() => ({FRAMES})('analyze') > 50")
+    moved = "() => document.querySelector('#analyze-landmarks .scatterlayer path.js-line').getAttribute('d')"
+    before = page.evaluate(moved)
+    page.locator("#analyze-landmarks .updatemenu-button", has_text="Play").click()
+    page.wait_for_function(f"(before) => ({moved})() !== before", arg=before)
+
+
+def test_the_report_can_be_taken_along(visit, clip, tmp_path):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the report").click()
+    download.value.save_as(tmp_path / "report.json")
+    assert '"verdict"' in (tmp_path / "report.json").read_text()
+
+
+def test_a_clip_can_be_analysed_again_after_the_server_has_deleted_it(visit, server, clip):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    assert not list((server.data / "uploads").rglob("*.mp4"))
+    page.get_by_text("More settings").click()
+    page.get_by_label("Fast", exact=True).check()
+    analyze(page)
+    expect(page.locator(".banner .note")).to_have_count(0)
+    page.get_by_label("Standard", exact=True).check()
+    analyze(page)
+    expect(page.locator(".banner .note")).to_contain_text("analysed before")
+    assert not list((server.data / "uploads").rglob("*.mp4"))
+
+
+def test_the_history_opens_a_report_again_and_deletes_it(visit, clip):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    page.get_by_role("tab", name="History").click()
+    page.get_by_role("button", name="Open the report on clip.mp4").click()
+    expect(page.locator("#history-timeline .js-plotly-plot")).to_be_visible()
+    expect(page.locator(".banner .note:visible")).to_contain_text("From your history")
+    page.wait_for_function(f"() => ({FRAMES})('history') > 50")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete the report on clip.mp4").click()
+    expect(page.locator("#reports")).to_contain_text("No reports yet")
+    expect(page.locator("#history-timeline")).to_be_hidden()
+
+
+def test_reports_stay_with_the_browser_and_strangers_see_none(visit, clip):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    page.reload()
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator("#reports")).to_contain_text("clip.mp4")
+    stranger = visit()
+    stranger.get_by_role("tab", name="History").click()
+    expect(stranger.locator("#reports")).to_contain_text("No reports yet")
+
+
+def test_cancel_says_so_and_frees_the_page(visit, server, tmp_path):
+    page = visit()
+    choose(page, clips.good(tmp_path / "long.mp4", 1500))
+    page.click("#start")
+    expect(page.locator("#status")).to_contain_text("Following faces", timeout=PATIENCE_MS)
+    page.click("#cancel")
+    expect(page.locator("#status")).to_contain_text("Stopped", timeout=1000)
+    expect(page.locator("#start")).to_be_enabled()
+    page.wait_for_timeout(1000)
+    expect(page.locator("#status")).to_contain_text("Stopped")
+    assert not list((server.data / "uploads").rglob("*.mp4"))
+
+
+@pytest.mark.parametrize(("make", "sentence"), [(clips.text, "not a video"), (clips.one_frame, "a single picture")])
+def test_a_refusal_stays_on_the_page_as_one_sentence(visit, tmp_path, make, sentence):
+    page = visit()
+    page.set_input_files("#clip input[type=file]", make(tmp_path / "clip.mp4"))
+    page.wait_for_selector("#clip video")
+    page.click("#start")
+    expect(page.get_by_role("alert")).to_contain_text(sentence)
+    expect(page.locator("#start")).to_be_enabled()
+
+
+def test_start_without_a_clip_asks_for_one(visit):
+    page = visit()
+    page.click("#start")
+    expect(page.get_by_role("alert")).to_contain_text("Choose a video first")
+
+
+def test_the_example_is_one_click_away(visit):
+    page = visit()
+    page.click("#example")
+    page.wait_for_function("() => document.querySelector('#clip video')?.src.startsWith('blob:')")
+    analyze(page)
+    expect(page.locator(".banner")).to_contain_text("example.mp4")
+    assert (ROOT / "ui" / "assets" / "example.mp4").is_file()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone_and_text_can_be_read(visit, clip, scheme):
+    page = visit(viewport=PHONE, color_scheme=scheme)
+    choose(page, clip)
+    analyze(page)
+    for tab in ("Analyze", "History", "Detectors", "About"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
+        assert not page.evaluate(TOO_FAINT), f"{tab}, {scheme}"
+
+
+def test_the_whole_path_can_be_walked_with_the_keyboard(visit, clip):
+    page = visit()
+    choose(page, clip)
+    reached = []
+    page.get_by_role("tab", name="Analyze").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.type"))
+        outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", reached
+        if reached[-1] == "start":
+            break
+    assert "checkbox" in reached
+    page.keyboard.press("Enter")
+    expect(page.locator(".banner h2")).to_be_visible(timeout=PATIENCE_MS)
+    levels = page.evaluate(
+        "() => [...document.querySelectorAll('h1, h2, h3, h4')].filter((h) => h.checkVisibility()).map((h) => +h.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+TOO_FAINT = """() => {
+  const numbers = (colour) => (colour.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
+  const light = (colour) => numbers(colour).slice(0, 3)
+    .map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((numbers(colour)[3] ?? 1) > 0.9) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  return [...document.querySelectorAll(".prose :is(p, h1, h2, h3, h4, td, th, dd, dt, li), label span")]
+    .filter((e) => e.checkVisibility() && e.innerText?.trim())
+    .filter((e) => {
+      const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+      return (a + 0.05) / (b + 0.05) < 4.5;
+    })
+    .map((e) => e.innerText.slice(0, 40));
+}"""
+"""The texts whose contrast is below 4.5:1 (WCAG 2.1, AA)."""
