@@ -20,17 +20,19 @@ JPEG_QUALITY = 85
 
 
 def weigh(
-    answer: Scores | Skipped, manifest: Mapping[str, Weights], offsets: Mapping[str, float]
+    answer: Scores | Skipped, known: Mapping[str, Weights], offsets: Mapping[str, float]
 ) -> tuple[Finding, Evidence | None]:
     """The finding of one answer, and the evidence it is; None where a detector could not look."""
-    weights = manifest[answer.weights]
+    weights = known[answer.weights]
     used = UsedWeights(weights.id, weights.sha256, weights.licence)
     if isinstance(answer, Skipped):
         return Finding(
             answer.detector, answer.region, answer.track_id, "skipped", reason=answer.reason, weights=used
         ), None
-    known = weights.calibration
-    evidence = calibrate(answer, known, offset=offsets.get(weights.id, 0.0)) if known else uncalibrated(answer)
+    calibration = weights.calibration
+    evidence = (
+        calibrate(answer, calibration, offset=offsets.get(weights.id, 0.0)) if calibration else uncalibrated(answer)
+    )
     finding = Finding(
         detector=answer.detector,
         region=answer.region,
@@ -38,10 +40,10 @@ def weigh(
         status="scored",
         fake=evidence.fake,
         interval=evidence.interval,
-        calibrated=known is not None,
+        calibrated=calibration is not None,
         overall=answer.overall,
         vote=answer.vote,
-        reason=None if known else "Uncalibrated: how often these weights are right was not measured.",
+        reason=None if calibration else "Uncalibrated: how often these weights are right was not measured.",
         weights=used,
         time_s=tuple(answer.time_s.round(4).tolist()),
         scores=tuple(answer.fake.astype(float).round(4).tolist()),

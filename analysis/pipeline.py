@@ -17,7 +17,7 @@ from core.errors import NotApplicable
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track
 from core.weights import Weights
-from detectors import Choice, choices, choose, looks_of, open_detector
+from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
@@ -72,8 +72,9 @@ def analyze(
     with _timed(timings, "scores"):
         answers = score(reading.tracks, chosen, settings, on_progress)
 
-    offsets = _offsets(genuine, manifest)
-    findings = [weigh(answer, manifest, offsets) for answer in answers]
+    weights = {c.weights.id: c.weights for c in chosen}
+    offsets = _offsets(genuine, weights)
+    findings = [weigh(answer, weights, offsets) for answer in answers]
     persons = [describe(track, findings, settings) for track in reading.tracks]
     verdict = judge(persons, reading, settings)
     timings["total"] = time.perf_counter() - began
@@ -122,7 +123,7 @@ def score(
     """What each chosen detector says of each track, or why it says nothing."""
     answers: list[Scores | Skipped] = []
     for choice in chosen:
-        on_progress(Progress(f"Scoring with {choice.card.title}", 1.0))
+        on_progress(Progress(_stage(choice, settings), 1.0))
         ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
             try:
@@ -134,6 +135,12 @@ def score(
     return answers
 
 
+def _stage(choice: Choice, settings: Settings) -> str:
+    if choice.ready and not is_prepared(choice, settings, device()):
+        return f"Preparing {choice.card.title} for this machine; takes up to a minute, once"
+    return f"Scoring with {choice.card.title}"
+
+
 def _unready(choice: Choice) -> Callable[[Track], Scores]:
     def ask(track: Track) -> Scores:
         raise NotApplicable(choice.reason)
@@ -141,13 +148,13 @@ def _unready(choice: Choice) -> Callable[[Track], Scores]:
     return ask
 
 
-def _offsets(genuine: Sequence[Scores | Skipped], manifest: Mapping[str, Weights]) -> dict[str, float]:
+def _offsets(genuine: Sequence[Scores | Skipped], weights: Mapping[str, Weights]) -> dict[str, float]:
     """By weights id, the raw log-odds to take off because this source scores high by itself."""
     heard: dict[str, list[float]] = {}
     for answer in genuine:
         if isinstance(answer, Scores):
             heard.setdefault(answer.weights, []).append(answer.overall)
-    calibrations = {id: manifest[id].calibration for id in heard}
+    calibrations = {id: weights[id].calibration for id in heard}
     return {id: source_offset(heard[id], known) for id, known in calibrations.items() if known}
 
 

@@ -1,5 +1,6 @@
 """A clip becomes a report through the whole path, and the same report every time."""
 
+import hashlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from analysis.pipeline import analyze
 from core.contract import as_json
 from core.errors import Cancelled
 from core.settings import ROOT, Settings
 from core.types import Label, Options
-from core.weights import load_manifest
+from core.weights import WeightsFile, load_manifest
 from storage import ReportStore, upgrade
+from tests.seeded import seeded_state
 
 EXAMPLE = ROOT / "ui" / "assets" / "example.mp4"
 MANIFEST = load_manifest()
@@ -81,6 +84,42 @@ def test_a_genuine_clip_of_the_same_source_takes_off_what_the_source_scores_by_i
     assert compared.verdict.fake < plain.verdict.fake
     assert compared.fingerprint != plain.fingerprint
     assert any("reference" in warning for warning in compared.warnings)
+
+
+def test_a_method_that_looks_at_regions_runs_beside_one_that_does_not(tmp_path):
+    """Its weights are made up, which only a test may do."""
+    made_up = tmp_path / "given" / "made-up.safetensors"
+    made_up.parent.mkdir()
+    state = seeded_state("dsp_fwa")
+    state["classifier.weight"] *= 0.01
+    save_file(state, made_up)
+    file = WeightsFile("network", made_up.name, "", hashlib.sha256(made_up.read_bytes()).hexdigest(), None)
+    manifest = {OWN: MANIFEST[OWN]}
+    for region in ("eyes", "nose", "mouth"):
+        id, files = f"dsp_fwa/made-up/{region}", (file,) if region != "mouth" else (replace(file, name="absent"),)
+        entry = MANIFEST["dsp_fwa/bida-uadfv/entire"]
+        manifest[id] = replace(entry, id=id, region=region, source="manual", files=files)
+    settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path), "TELLTALE_WEIGHTS": str(made_up.parent)})
+    stages = []
+    report = analyze(
+        EXAMPLE,
+        name="example",
+        options=Options((OWN, "dsp_fwa/made-up"), ("eyes", "nose", "mouth", "rest"), "fast"),
+        settings=settings,
+        manifest=manifest,
+        on_progress=lambda progress: stages.append(progress.stage),
+    )
+    found = {(f.detector, f.region): f for f in report.findings}
+    assert found["lrnet", "entire"].calibrated
+    for region in ("eyes", "nose"):
+        assert (found["dsp_fwa", region].status, found["dsp_fwa", region].calibrated) == ("scored", False)
+        assert len(found["dsp_fwa", region].scores) == 8
+    assert found["dsp_fwa", "eyes"].overall != found["dsp_fwa", "nose"].overall
+    assert found["dsp_fwa", "mouth"].status == "skipped"
+    assert "absent" in found["dsp_fwa", "mouth"].reason
+    assert any("no weights of DSP-FWA for the region rest" in warning for warning in report.warnings)
+    assert "uncalibrated" in report.verdict.reason
+    assert [stage.startswith("Preparing") for stage in stages if "DSP-FWA" in stage] == [True, False, False]
 
 
 def test_a_cancelled_analysis_leaves_no_thread_behind(settings):
