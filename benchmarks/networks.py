@@ -12,6 +12,8 @@ from statistics import median
 
 import numpy as np
 
+from detectors import DETECTORS
+from detectors.appearance import Appearance
 from detectors.engines import Engine, TorchEngine, cpus, device, limit_threads, open_engine
 from detectors.networks import NETWORKS
 
@@ -49,8 +51,10 @@ def main() -> None:
 def _measure(name: str) -> tuple[dict[int, float], dict[int, float]]:
     """Seconds per input by batch, eager and ours; all four are interleaved, so that a busy minute hits them alike."""
     network, shape = NETWORKS[name]().eval(), SHAPES[name]
+    detector = DETECTORS[name.removesuffix("_attention")]
+    assert issubclass(detector, Appearance)
     with tempfile.TemporaryDirectory() as folder:
-        ours = open_engine(lambda: network, shape, device(), Path(folder) / name)
+        ours = open_engine(lambda: detector.load(network.state_dict()), shape, device(), Path(folder) / name)
         engines: list[Engine] = [TorchEngine(network, device(), half=False), ours]
         taken: list[dict[int, list[float]]] = [{batch: [] for batch in BATCHES} for _ in engines]
         for _ in range(1 + RUNS):

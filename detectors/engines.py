@@ -103,7 +103,7 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, batch: np.ndarray) -> list[np.ndarray]:
         with _TURN, torch.autocast(self._device, torch.float16, enabled=self._half):
-            output = self._network(torch.from_numpy(batch).to(self._device))
+            output = self._network(torch.tensor(batch, device=self._device))
             outputs = output if isinstance(output, tuple) else (output,)
             return [output.float().cpu().numpy() for output in outputs]
 

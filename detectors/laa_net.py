@@ -4,7 +4,12 @@ Source: Nguyen et al., "LAA-Net: Localized Artifact Attention Network for Qualit
 Detection", CVPR 2024.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import torch
+from torch import nn
 
 from detectors.appearance import Appearance
 from detectors.base import Card
@@ -23,7 +28,23 @@ class LAANet(Appearance):
     )
     batch = 1
 
+    @classmethod
+    def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
+        return LogitAndHeatmap(super().load(checkpoint))
+
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         """The mean for the face and its mirror image, as published."""
         mirrored = np.ascontiguousarray(tensor[..., ::-1])
         return (super().log_odds(tensor) + super().log_odds(mirrored)) / 2
+
+
+class LogitAndHeatmap(nn.Module):
+    """The network without its map of consistency, which nobody asks for and which takes a twelfth of the time."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logit, heatmap, _ = self.network(faces)
+        return logit, heatmap

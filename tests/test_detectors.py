@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -23,12 +24,14 @@ from detectors.appearance import against
 from detectors.base import Detector
 from detectors.capsule import LOWEST, Capsule, stretched
 from detectors.dsp_fwa import DSPFWA
+from detectors.engines import TorchEngine
 from detectors.gend import GenD
 from detectors.laa_net import LAANet
 from detectors.lipforensics import LipForensics, cut_clips, runs
 from detectors.lrnet import LRNet
 from detectors.xception import Xception
 from preprocessing.cropping import Cropping
+from preprocessing.profile import InputProfile
 from preprocessing.regions import region_masks
 from tests.seeded import golden, seeded_state
 
@@ -348,3 +351,14 @@ def test_lipforensics_attends_exactly_where_its_file_does() -> None:
     for name, attends in {"lipforensics": False, "lipforensics_attention": True}.items():
         for state in (seeded_state(name), {"model": seeded_state(name)}):
             assert (LipForensics.load(state).tcn.attention_net is not None) is attends
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["real", "fake"])
+def test_lipforensics_gives_mouths_of_real_clips_the_published_logits(shared: Path, name: str) -> None:
+    with av.open(str(shared / "clips" / f"lipforensics_{name}_mouth.avi")) as file:
+        mouths = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])[:, 4:-4, 4:-4]
+    engine = TorchEngine(LipForensics.load(seeded_state("lipforensics")), "cpu", half=False)
+    logits, *_ = engine.run(InputProfile.model_validate(MOUTHS).tensor(mouths))
+    expected = golden("lipforensics_clips")[f"{name}_seeded_logits"]
+    np.testing.assert_allclose(logits.ravel(), expected.ravel(), atol=1e-4 * np.abs(expected).max())
