@@ -37,6 +37,11 @@ class Choice:
     def ready(self) -> bool:
         return self.reason is None
 
+    @property
+    def set(self) -> str:
+        """The set of weights it belongs to: its id without the region."""
+        return "/".join(self.weights.id.split("/")[:2])
+
 
 def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]:
     """Every set of weights of every detector, ready or not, in display order and then in the manifest's order."""
@@ -120,7 +125,7 @@ def _set_of(name: str, offered: list[Choice]) -> list[Choice]:
     first = next((c for c in named if c.ready), None)
     if first is None:
         raise WeightsError(named[0].reason)
-    prefix = name if "/" in name else "/".join(first.weights.id.split("/")[:2])
+    prefix = name if "/" in name else first.set
     return [c for c in named if f"{c.weights.id}/".startswith(f"{prefix}/")]
 
 

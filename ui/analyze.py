@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
-from detectors import Choice, choices
+from detectors import choices
 from preprocessing.landmarks import landmark_backends
 from ui.markup import each
 from ui.messages import QUICK, Refusal, duration, told
@@ -35,7 +35,7 @@ FROM_STORE = "You had this very file analysed before, with the same settings and
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
-    ready = {_set(choice): choice for choice in offered if choice.ready}
+    ready = {choice.set: choice for choice in offered if choice.ready}
     parts = list(dict.fromkeys(c.weights.region for c in ready.values()))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
@@ -45,12 +45,13 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             gr.HTML(_limits(desk.settings))
         with gr.Column(scale=2, min_width=300):
             detectors = gr.CheckboxGroup(
-                [(c.card.title + f" ({_set(c)})", _set(c)) for c in ready.values()],
-                value=list({c.card.name: _set(c) for c in reversed(ready.values())}.values())[::-1],
+                [(c.card.title + f" ({c.set})", c.set) for c in ready.values()],
+                value=list({c.card.name: c.set for c in reversed(ready.values())}.values())[::-1],
                 label="Detectors",
                 info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
-            _greyed([(f"{c.card.title} ({_set(c)})", c.reason) for c in offered if _set(c) not in ready])
+            absent = {c.set: (f"{c.card.title} ({c.set})", c.reason) for c in reversed(offered)}
+            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors")
             with gr.Accordion("More settings", open=False):
                 regions = gr.CheckboxGroup(
                     parts,
@@ -70,7 +71,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     label="Landmarks",
                     info="What finds the points of the face.",
                 )
-                _greyed([(b.title, b.reason) for b in backends if b.reason])
+                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks")
                 references = several_files(
                     label="Genuine clips of the same person and camera (optional)",
                     file_types=["video"],
@@ -146,11 +147,6 @@ def _served(path: Path) -> str:
     return f"gradio_api/file={path}"
 
 
-def _set(choice: Choice) -> str:
-    """The set of weights a choice is of: its id, without the region."""
-    return "/".join(choice.weights.id.split("/")[:2])
-
-
 def _limits(settings: Settings) -> Markup:
     return Markup(
         '<p class="hint">Up to {:.0f} MB, {} and {} px a side. The file is deleted from the server as soon as its '
@@ -158,11 +154,15 @@ def _limits(settings: Settings) -> Markup:
     ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
 
 
-def _greyed(choices: list[tuple[str, str | None]]) -> None:
+def _greyed(choices: list[tuple[str, str | None]], what: str) -> None:
     """Lists what cannot be chosen here, each with its reason."""
-    item = '<li><label><input type="checkbox" disabled> {}</label><p>Not available here: {}</p></li>'
+    item = '<li><label><input type="checkbox" disabled> {}</label><p>{}</p></li>'
     if choices:
-        gr.HTML(Markup('<ul class="greyed">{}</ul>').format(each(item, choices)))
+        gr.HTML(
+            Markup(
+                '<details class="greyed"><summary>{} that are not on this machine ({})</summary><ul>{}</ul></details>'
+            ).format(what, len(choices), each(item, choices))
+        )
 
 
 def _bar(progress: Progress) -> Markup:

@@ -1,37 +1,51 @@
-"""The tab Detectors: what each one looks at, how good it is, where it fails, and whether it runs here."""
+"""The tab Detectors: what each one looks at, how good it is, where it fails, and what it takes to run it here."""
 
 import gradio as gr
 from markupsafe import Markup
 
+from core.settings import Settings
+from core.weights.store import State, state
 from detectors import Choice, choices
-from ui.markup import facts
+from ui.markup import each, facts
 from ui.visit import Desk
+
+STATES = {
+    "ready": "✓ Ready",
+    "fetch": "✗ Can be fetched",
+    "accept": "✗ Licence to accept first",
+    "bring": "✗ Bring the file",
+    "refused": "✗ Damaged",
+}
 
 
 def detectors_tab(desk: Desk) -> None:
-    gr.HTML(detector_cards(choices(desk.manifest, desk.settings)))
+    gr.HTML(detector_cards(choices(desk.manifest, desk.settings), desk.settings))
 
 
-def detector_cards(offered: list[Choice]) -> Markup:
-    """One card per detector, with all its sets of weights."""
-    by_name: dict[str, list[Choice]] = {}
+def detector_cards(offered: list[Choice], settings: Settings) -> Markup:
+    """One card per detector, with all its sets of weights; those that are ready lie open."""
+    by_name: dict[str, dict[str, list[Choice]]] = {}
     for choice in offered:
-        by_name.setdefault(choice.card.name, []).append(choice)
-    return Markup('<div class="cards">{}</div>').format(Markup("").join(_card(sets) for sets in by_name.values()))
+        by_name.setdefault(choice.card.name, {}).setdefault(choice.set, []).append(choice)
+    cards = [_card(list(sets.values()), settings) for sets in by_name.values()]
+    return Markup('<div class="cards">{}</div>').format(Markup("").join(cards))
 
 
-def _card(sets: list[Choice]) -> Markup:
-    card = sets[0].card
+def _card(sets: list[list[Choice]], settings: Settings) -> Markup:
+    card = sets[0][0].card
     about = {"Source": card.source, "Looks at": ", ".join(card.regions), "Limits": card.limits}
     return Markup(
         '<article class="card"><h2>{}</h2><p>{}</p>{}<h3>Weights</h3><div class="sets">{}</div></article>'
-    ).format(card.title, card.summary, facts(about), Markup("").join(_weights(choice) for choice in sets))
+    ).format(card.title, card.summary, facts(about), Markup("").join(_weights(own, settings) for own in sets))
 
 
-def _weights(choice: Choice) -> Markup:
-    weights = choice.weights
+def _weights(own: list[Choice], settings: Settings) -> Markup:
+    """One set, which may have weights for several regions; they share source and terms."""
+    weights, states = own[0].weights, [state(choice.weights, settings) for choice in own]
+    least = next((found for found in states if found.kind != "ready"), states[0])
     about = {
-        "Region": weights.region,
+        "What to do": _to_do(least),
+        "Regions": ", ".join(f"{c.weights.region} {STATES[s.kind][0]}" for c, s in zip(own, states, strict=True)),
         "Trained on": weights.trained_on,
         "Measured": weights.measured or "Not measured here.",
         "Licence": weights.licence + ("" if weights.commercial_use else ", no commercial use"),
@@ -39,7 +53,19 @@ def _weights(choice: Choice) -> Markup:
         "Paper": weights.paper,
         "SHA-256": weights.sha256,
     }
-    state = "✓ Ready" if choice.ready else f"✗ Not ready. {choice.reason}"
-    return Markup('<section class="weights"><h4>{}</h4><p class="state">{}</p>{}</section>').format(
-        weights.id, state, facts({name: fact for name, fact in about.items() if fact})
+    return Markup(
+        '<details class="weights"{}><summary><code>{}</code> <span class="state">{}</span></summary>{}</details>'
+    ).format(
+        Markup(" open") if any(found.kind == "ready" for found in states) else "",
+        own[0].set,
+        STATES[least.kind],
+        facts({name: fact for name, fact in about.items() if fact}),
+    )
+
+
+def _to_do(found: State) -> Markup:
+    """The reason, and the command in a line of its own."""
+    return Markup("").join(
+        each("{}", [(found.reason,)] if found.reason else [])
+        + each("<br><code>{}</code>", [(found.command,)] if found.command else [])
     )
