@@ -29,6 +29,7 @@ FRAMES: dict[Thoroughness, int] = {"fast": 8, "standard": 16, "thorough": 32}
 MIN_FRAMES = 5
 """A judgement on fewer would rest on a passing blur."""
 GPU_BATCH = 32
+"""A guess: enough to fill a GPU without filling its memory."""
 
 
 class Appearance(Detector):
