@@ -2,6 +2,7 @@
 // the player to the chart. Listeners sit on the document, so they outlive whatever Gradio draws anew.
 window.telltale = (() => {
   const copies = new Map(); // path on the server -> promise of a Blob
+  const spent = new Set(); // paths that were analysed, so the server has deleted them
   let shown = null; // path of the clip in the player
   let analysed = null; // path of the clip the chart is about
   let sent = [null, []]; // the clip and the genuine ones of the analysis that was started last
@@ -40,8 +41,9 @@ window.telltale = (() => {
 
   async function revive(file) {
     const copy = await copies.get(file?.path);
-    if (!copy || (await fetch(file.url, { method: "HEAD" })).ok) return file;
-    return send(copy, file.orig_name || "video.mp4");
+    const lives = !spent.has(file?.path) && (!copy || (await fetch(file.url, { method: "HEAD" })).ok);
+    spent.add(file?.path);
+    return lives ? file : send(copy, file.orig_name || "video.mp4");
   }
 
   async function send(blob, name) {
