@@ -74,7 +74,7 @@ def _move(picture: np.ndarray, landmarks: np.ndarray, time_s: float) -> np.ndarr
     bumps = [
         (nose, np.array([7.0 * wave[0], 4.0 * wave[1]]), 90.0),
         (chin, np.array([0.0, speaking]), 45.0),
-        (mouth + (0, 12), np.array([0.0, 0.5 * speaking]), 25.0),
+        (mouth + np.array([0, 12]), np.array([0.0, 0.5 * speaking]), 25.0),
     ]
     turned = _warp(picture, bumps)
     camera = cv2.getRotationMatrix2D((SIDE_PX / 2, SIDE_PX / 2), 1.5 * wave[3], 1.04 + 0.02 * wave[4])
