@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "screenshot.png"
-WIDTH_PX, HEIGHT_PX = 1180, 1560
+WIDTH_PX, HEIGHT_PX = 1180, 1400
 MOMENT_S = 6.6
 """Just after the face began to be blended."""
 
@@ -38,7 +38,10 @@ def main() -> None:
                 page = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX})
                 page.goto(address)
                 _analyze_example(page)
-                page.screenshot(path=TARGET)
+                end = page.locator(".people").bounding_box()
+                assert end
+                shown = {"x": 0, "y": 0, "width": WIDTH_PX, "height": end["y"] + end["height"] + 8}
+                page.screenshot(path=TARGET, full_page=True, clip=shown)
         finally:
             app.terminate()
             app.communicate()

@@ -50,6 +50,11 @@ def good(path: Path, frames: int = 100) -> Path:
     return write(path, moving(frames))
 
 
+def two_people(path: Path) -> Path:
+    """The astronaut beside her mirror image."""
+    return write(path, (np.hstack([image, image[:, ::-1]]) for image in moving(40)))
+
+
 def text(path: Path) -> Path:
     path.write_text("This is no video. " * 50)
     return path

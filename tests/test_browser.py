@@ -100,6 +100,19 @@ def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server
     page.wait_for_function(f"(before) => ({moved})() !== before", arg=before)
 
 
+def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_path):
+    page = visit()
+    choose(page, clips.two_people(tmp_path / "two.mp4"))
+    analyze(page)
+    expect(page.locator(".person h3")).to_have_text(["Person 1", "Person 2"])
+    page.wait_for_function(f"() => ({FRAMES})('analyze') > 20")
+    face = page.locator("#analyze-landmarks .scatterlayer path.js-line").first
+    before = face.get_attribute("d")
+    page.get_by_role("radio", name="Person 2").check()
+    expect(face).not_to_have_attribute("d", before)
+    page.wait_for_function(f"() => ({FRAMES})('analyze') > 20")
+
+
 def test_the_report_can_be_taken_along(visit, glimpse, tmp_path):
     page = visit()
     choose(page, glimpse)
@@ -173,6 +186,14 @@ def test_a_refusal_stays_on_the_page_as_one_sentence(visit, tmp_path, make, sent
     page.click("#start")
     expect(page.get_by_role("alert")).to_contain_text(sentence)
     expect(page.locator("#start")).to_be_enabled()
+
+
+def test_a_file_the_browser_cannot_play_is_analysed_without_alarm(visit, tmp_path):
+    page = visit()
+    page.set_input_files("#clip input[type=file]", clips.no_frame_rate(tmp_path / "clip.avi"))
+    expect(page.locator("#clip.unplayable")).to_be_visible()
+    analyze(page)
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_start_without_a_clip_asks_for_one(visit):

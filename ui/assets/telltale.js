@@ -86,8 +86,17 @@ window.telltale = (() => {
     window.Plotly.relayout(chart, { [`${cursor}.x0`]: time, [`${cursor}.x1`]: time });
   }
 
+  // A file that a browser cannot play may be one that can be analysed: the style sheet says so, rather than an alarm.
+  function playable(event) {
+    if (event.target !== player()) return;
+    event.target.closest("#clip").classList.toggle("unplayable", event.type === "error");
+    if (event.type === "error") event.stopImmediatePropagation();
+  }
+
   document.addEventListener("click", seek, true);
   document.addEventListener("timeupdate", moveCursor, true);
   document.addEventListener("seeked", moveCursor, true);
+  document.addEventListener("error", playable, true);
+  document.addEventListener("loadeddata", playable, true);
   return { keep, watch, fresh, sent: () => sent, upload, addFrames };
 })();
