@@ -6,7 +6,8 @@ GPU it is PyTorch at mixed precision.
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -44,6 +45,18 @@ def limit_threads() -> None:
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(cpus())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For networks too small to share out: on a busy machine two threads that wait for each other take a hundred times
+    as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def device() -> str:

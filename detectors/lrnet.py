@@ -15,6 +15,7 @@ from core.errors import NotApplicable
 from core.types import LANDMARKS, Scores, Track
 from core.weights import Weights
 from detectors.base import Card, Detector, read_tensors
+from detectors.engines import one_thread
 from detectors.networks import load_checkpoint
 
 BLOCK = 30
@@ -65,7 +66,8 @@ class LRNet(Detector):
     def streams(self, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(fake) float32 (B,) by points and by differences, from landmarks float32 (B, 30, 136) in [-1, 1]."""
         x = torch.from_numpy(sequences).to(self._device)
-        answers = self._points(x), self._differences(x[:, 1:] - x[:, :-1])
+        with one_thread():
+            answers = self._points(x), self._differences(x[:, 1:] - x[:, :-1])
         points, differences = (logits.softmax(dim=1)[:, 1].cpu().numpy() for logits in answers)
         return points, differences
 
