@@ -4,6 +4,7 @@ window.telltale = (() => {
   const copies = new Map(); // path on the server -> promise of a Blob
   const spent = new Set(); // paths that were analysed, so the server has deleted them
   let shown = null; // path of the clip in the player
+  let played = ""; // address of its copy in the browser
   let analysed = null; // path of the clip the chart is about
   let sent = [null, []]; // the clip and the genuine ones of the analysis that was started last
 
@@ -22,13 +23,16 @@ window.telltale = (() => {
 
   // The same for the clip, which the player then shows from this copy.
   async function watch(file) {
-    if (shown !== analysed) copies.delete(shown);
+    if (shown && file?.path === shown) return;
+    copies.delete(shown);
+    URL.revokeObjectURL(played);
     shown = file?.path ?? null;
     keep(file ?? []);
     const blob = await copies.get(shown);
     if (!blob) return;
     for (let patience = 50; !player() && patience; patience--) await new Promise((done) => setTimeout(done, 100));
-    if (player()) player().src = URL.createObjectURL(blob);
+    played = URL.createObjectURL(blob);
+    if (player()) player().src = played;
   }
 
   // The inputs of an analysis; a file the server has deleted since is uploaded once more.
@@ -41,9 +45,10 @@ window.telltale = (() => {
 
   async function revive(file) {
     const copy = await copies.get(file?.path);
-    const lives = !spent.has(file?.path) && (!copy || (await fetch(file.url, { method: "HEAD" })).ok);
-    spent.add(file?.path);
-    return lives ? file : send(copy, file.orig_name || "video.mp4");
+    if (!copy) return file;
+    const lives = !spent.has(file.path) && (await fetch(file.url, { method: "HEAD" })).ok;
+    spent.add(file.path);
+    return lives ? file : send(copy, file.orig_name || "video.mp4").catch(() => file);
   }
 
   async function send(blob, name) {
