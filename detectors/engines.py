@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imported; else it reports home
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -19,8 +21,6 @@ import torch
 from torch import nn
 
 from core.settings import VERSION
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _TURN = Lock()
 """One inference at a time in this process: each uses all cores, so two at once would only be in each other's way."""

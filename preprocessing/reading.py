@@ -1,5 +1,6 @@
 """A file becomes the tracks of everyone in it: decoded once, with decoding, landmarks and calibration side by side."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ from preprocessing.video import Tally, decode, probe
 
 LOOK_S = {"fast": 10.0, "standard": 60.0, "thorough": float("inf")}
 """How much of a video is looked at, from its beginning, by thoroughness."""
-REPORT_EVERY = 5
-"""Frames between two reports of progress; a cancelled analysis stops at the next."""
+REPORT_EVERY_S = 0.2
+"""Between two reports of progress; a cancelled analysis stops at the next."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -83,8 +84,10 @@ def _find_faces(frames: Iterator[Frame], landmarks: LandmarkBackend) -> Iterator
 
 
 def _reporting(found: Iterator[_Found], length_s: float, on_progress: OnProgress) -> Iterator[_Found]:
+    last = float("-inf")
     for frame, faces, cut in found:
-        if frame.index % REPORT_EVERY == 0:
+        if time.monotonic() - last >= REPORT_EVERY_S:
+            last = time.monotonic()
             people = f"{len(faces)} face{'' if len(faces) == 1 else 's'} in view"
             on_progress(
                 Progress(
