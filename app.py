@@ -1,5 +1,6 @@
-"""Start: settings, folders, logging, store, page; nothing else."""
+"""Start: settings, folders, logging, store, page; with `selftest`, whether the detectors score as they did."""
 
+import argparse
 import logging
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import AppError
@@ -33,19 +35,24 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 
 def prepare(settings: Settings) -> None:
-    """Nothing is written outside the data folder, nothing is sent anywhere, and nothing is left of the last run.
+    """Nothing is written outside the data folder, and nothing is sent anywhere.
 
     Libraries read these variables once, so this comes before they are imported.
     """
-    for folder in (settings.uploads, settings.data / WRITABLE["TMPDIR"]):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    for folder in _passing(settings):
+        folder.mkdir(parents=True, exist_ok=True)
     os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     tempfile.tempdir = os.environ["TMPDIR"]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for talkative in ("alembic", "httpx", "matplotlib"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+
+
+def clear(settings: Settings) -> None:
+    """Nothing is left of the last run. Only for who is about to serve: a page that is running needs these files."""
+    for folder in _passing(settings):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def page(settings: Settings) -> "Blocks":
@@ -81,15 +88,37 @@ def serve(settings: Settings) -> None:
     shutil.rmtree(settings.uploads, ignore_errors=True)
 
 
-def main() -> int:
+def selftest(settings: Settings) -> int:
+    """One line a check; returns the exit code."""
+    from analysis.selftest import selftest
+    from core.weights import load_manifest
+
+    run = selftest(load_manifest(), settings)
+    for check in run.checks:
+        print(f"{'green' if check.ok else 'red':6}{check.name:34} {check.reason}")
+    return 0 if run.ok else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
+    parser.add_argument("command", nargs="?", choices=["selftest"], help="score a stored input and compare")
+    command = parser.parse_args(arguments).command
     try:
         settings = Settings.from_env(os.environ)
+        if command == "selftest":
+            prepare(settings)
+            return selftest(settings)
+        clear(settings)
         prepare(settings)
         serve(settings)
     except (AppError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _passing(settings: Settings) -> tuple[Path, Path]:
+    return settings.uploads, settings.data / WRITABLE["TMPDIR"]
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import gradio as gr
 from markupsafe import Markup
 
+from analysis.selftest import Check, Run, last_run
 from core.settings import Settings
 from core.weights.store import State, state
 from detectors import Choice, choices
 from ui.markup import each, facts
+from ui.messages import QUICK
 from ui.visit import Desk
 
 STATES = {
@@ -18,8 +20,16 @@ STATES = {
 }
 
 
+Tested = dict[tuple[str, str], Check]
+"""What the last self-test found, by name and SHA-256: weights that were exchanged since then were not tested."""
+
+
 def detectors_tab(desk: Desk) -> None:
-    gr.HTML(detector_cards(choices(desk.manifest, desk.settings), desk.settings))
+    def cards() -> Markup:
+        return detector_cards(choices(desk.manifest, desk.settings), desk.settings)
+
+    # At each visit: weights arrive and self-tests are run while the page is being served.
+    gr.on(None, cards, None, gr.HTML(cards()), **QUICK)
 
 
 def detector_cards(offered: list[Choice], settings: Settings) -> Markup:
@@ -27,25 +37,39 @@ def detector_cards(offered: list[Choice], settings: Settings) -> Markup:
     by_name: dict[str, dict[str, list[Choice]]] = {}
     for choice in offered:
         by_name.setdefault(choice.card.name, {}).setdefault(choice.set, []).append(choice)
-    cards = [_card(list(sets.values()), settings) for sets in by_name.values()]
-    return Markup('<div class="cards">{}</div>').format(Markup("").join(cards))
+    run = last_run(settings)
+    tested = {(check.name, check.sha256): check for check in run.checks} if run else {}
+    cards = [_card(list(sets.values()), settings, tested) for sets in by_name.values()]
+    return Markup('<p>{}</p><div class="cards">{}</div>').format(_last_selftest(run), Markup("").join(cards))
 
 
-def _card(sets: list[list[Choice]], settings: Settings) -> Markup:
+def _last_selftest(run: Run | None) -> str:
+    if run is None:
+        return "The self-test has not been run here yet; `python app.py selftest` runs it."
+    stages = [f"{check.name} {_light(check)}" for check in run.checks if not check.sha256]
+    return f"Last self-test: {run.at[:16].replace('T', ' ')} UTC, on {run.device}. {'; '.join(stages)}."
+
+
+def _light(check: Check) -> str:
+    return f"{'✓ green' if check.ok else '✗ red'} ({check.reason})"
+
+
+def _card(sets: list[list[Choice]], settings: Settings, tested: Tested) -> Markup:
     card = sets[0][0].card
     about = {"Source": card.source, "Looks at": ", ".join(card.regions), "Limits": card.limits}
     return Markup(
         '<article class="card"><h2>{}</h2><p>{}</p>{}<h3>Weights</h3><div class="sets">{}</div></article>'
-    ).format(card.title, card.summary, facts(about), Markup("").join(_weights(own, settings) for own in sets))
+    ).format(card.title, card.summary, facts(about), Markup("").join(_weights(own, settings, tested) for own in sets))
 
 
-def _weights(own: list[Choice], settings: Settings) -> Markup:
+def _weights(own: list[Choice], settings: Settings, tested: Tested) -> Markup:
     """One set, which may have weights for several regions; they share source and terms."""
     weights, states = own[0].weights, [state(choice.weights, settings) for choice in own]
     least = next((found for found in states if found.kind != "ready"), states[0])
     about = {
         "What to do": _to_do(least),
         "Regions": ", ".join(f"{c.weights.region} {STATES[s.kind][0]}" for c, s in zip(own, states, strict=True)),
+        "Self-test": "; ".join(_result(c, tested) for c in own if c.ready),
         "Trained on": weights.trained_on,
         "Measured": weights.measured or "Not measured here.",
         "Licence": weights.licence + ("" if weights.commercial_use else ", no commercial use"),
@@ -61,6 +85,11 @@ def _weights(own: list[Choice], settings: Settings) -> Markup:
         STATES[least.kind],
         facts({name: fact for name, fact in about.items() if fact}),
     )
+
+
+def _result(choice: Choice, tested: Tested) -> str:
+    check = tested.get((choice.weights.id, choice.weights.sha256))
+    return f"{choice.weights.region} {_light(check) if check else 'not run yet'}"
 
 
 def _to_do(found: State) -> Markup:
