@@ -12,7 +12,7 @@ MEANING = {
     Label.NO_SIGNS: "That does not make it genuine: a method sees only what it was trained to see.",
 }
 
-UNCALIBRATED = "Part of this is uncalibrated: how often it is right was not measured."
+PARTLY = "Part of this is uncalibrated: how often it is right was not measured."
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
@@ -20,7 +20,10 @@ def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
     heard = [_say(f) for f in findings if f.fake is not None]
-    caution = "" if all(f.calibrated for f in findings if f.fake is not None) else f" {UNCALIBRATED}"
+    calibrated = {f.calibrated for f in findings if f.fake is not None}
+    if calibrated == {False}:
+        return f"{'; '.join(heard)}. This is uncalibrated: how often it is right was not measured."
+    caution = "" if calibrated == {True} else f" {PARTLY}"
     return f"{'; '.join(heard)}. {MEANING[label]}{caution}"
 
 
@@ -44,5 +47,6 @@ def _say(finding: Finding) -> str:
     method = DETECTORS[finding.detector].card.title.split(":")[0]
     if finding.vote is not None:
         count = len(finding.scores)
-        return f"{method} takes {round(finding.vote * count)} of {count} stretches of the clip for manipulated"
-    return f"{method} scores the {finding.region} region {finding.overall:.2f} on average, on its own scale from 0 to 1"
+        votes = f"{round(finding.vote * count)} of {count} stretches of the clip"
+        return f"{method} scores {finding.overall:.2f} from 0 to 1 on average, and one half or more in {votes}"
+    return f"{method} scores the {finding.region} region {finding.overall:.2f} from 0 to 1 on average"

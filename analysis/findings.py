@@ -61,7 +61,8 @@ def describe(track: Track, weighed: Sequence[tuple[Finding, Evidence | None]], s
             by_method.setdefault(finding.detector, []).append(evidence)
     if by_method:
         fused, coverage = fuse_methods(by_method), float(np.mean([_coverage(f, track) for f in findings]))
-        label = band(fused.fake, coverage, settings)
+        calibrated = any(f.calibrated for f in findings)
+        label = band(fused.fake, coverage, settings, calibrated=calibrated)
         verdict = Verdict(label, fused.fake, fused.interval, coverage, explain_person(label, findings))
     else:
         verdict = not_assessed(explain_person(Label.NOT_ASSESSED, findings))
@@ -79,15 +80,26 @@ def describe(track: Track, weighed: Sequence[tuple[Finding, Evidence | None]], s
 
 
 def judge(persons: Sequence[Person], reading: Reading, settings: Settings) -> Verdict:
-    """The verdict on the video: that of its most suspicious person, with the coverage of everybody."""
+    """The verdict on the video: that of its most suspicious person; "no signs" only if most of what was seen of people
+    could be assessed."""
     found = decisive(persons)
     if found is None or found.verdict.fake is None:
         return not_assessed(explain_video(Label.NOT_ASSESSED, persons, None, frames=reading.video.frames_decoded))
-    shown_s = sum(p.end_s - p.start_s for p in persons)
-    coverage = reading.looked_at * sum(p.verdict.coverage * (p.end_s - p.start_s) for p in persons) / max(shown_s, 1e-9)
-    label = band(found.verdict.fake, coverage, settings)
+    lengths_s = np.array([p.end_s - p.start_s for p in persons]) + 1e-9
+    of_people = float(np.average([p.verdict.coverage for p in persons], weights=lengths_s))
+    label = found.verdict.label
+    if label is Label.NO_SIGNS:
+        label = band(found.verdict.fake, of_people, settings)
     reason = explain_video(label, persons, found, frames=reading.video.frames_decoded)
+    coverage = _coverage_of_video(persons, reading.video.duration_s)
     return Verdict(label, found.verdict.fake, found.verdict.interval, coverage, reason)
+
+
+def _coverage_of_video(persons: Sequence[Person], duration_s: float) -> float:
+    """Share of the video's whole length in which somebody was assessed, by the share of methods that could."""
+    at_s = np.linspace(0, duration_s, 1000, endpoint=False)
+    seen = [np.where((p.start_s <= at_s) & (at_s <= p.end_s), p.verdict.coverage, 0.0) for p in persons]
+    return float(np.max(seen, axis=0).mean())
 
 
 def not_assessed(reason: str) -> Verdict:

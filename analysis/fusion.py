@@ -40,9 +40,9 @@ def fuse(evidence: Sequence[Evidence], correlation: float) -> Evidence:
     return Evidence(weight * sum(e.logit for e in evidence), weight * math.sqrt(own + correlation * shared))
 
 
-def band(fake: float, coverage: float, settings: Settings) -> Label:
-    """The band of a fused P(fake), by the operator's thresholds."""
-    if fake >= settings.strong_signs:
+def band(fake: float, coverage: float, settings: Settings, *, calibrated: bool = True) -> Label:
+    """The band of a fused P(fake), by the operator's thresholds; nothing uncalibrated alone is called strong."""
+    if fake >= settings.strong_signs and calibrated:
         return Label.STRONG_SIGNS
     if fake >= settings.some_signs:
         return Label.SOME_SIGNS

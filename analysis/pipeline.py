@@ -126,6 +126,7 @@ def score(
         on_progress(Progress(_stage(choice, settings), 1.0))
         ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
+            on_progress(Progress(f"Scoring with {choice.card.title}: person {track.id}", 1.0))
             try:
                 answers.append(ask(track))
             except NotApplicable as reason:

@@ -14,7 +14,7 @@ RATE_HZ = 25
 
 
 def make_clip(target: Path, *, seconds: int, width: int, height: int) -> Path:
-    """The example clip's first ten seconds, enlarged to fill the height, repeated to `seconds`; H.264 in MP4.
+    """The example clip's first ten seconds, enlarged to fill the height and repeated to `seconds`, a multiple of ten.
 
     Pictures are encoded once; the repetitions copy packets, so ten minutes take no longer to make than ten seconds.
     """

@@ -124,7 +124,7 @@ def _peak_mb(clip: Path, settings: Settings) -> float:
     analyze(clip, name="", options=OPTIONS, settings=settings, manifest=MANIFEST)
     # Not getrusage: a child begins with the peak of the process that started it.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return float(peak.split()[1]) / 1000
+    return float(peak.split()[1]) * 1024 / 1e6
 
 
 def _medians(stages: dict[str, Callable[[], object]]) -> dict[str, float]:

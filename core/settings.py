@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import AppError
 
@@ -40,6 +40,12 @@ class Settings(BaseModel):
     """Requests that may wait for their turn before further ones are turned away."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
+
+    @model_validator(mode="after")
+    def _bands_are_in_order(self) -> Self:
+        if not self.no_signs <= self.some_signs <= self.strong_signs:
+            raise ValueError("the bands must rise: TELLTALE_NO_SIGNS, TELLTALE_SOME_SIGNS, TELLTALE_STRONG_SIGNS")
+        return self
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

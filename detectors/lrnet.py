@@ -22,6 +22,8 @@ BLOCK = 30
 MIN_BLOCKS = 3
 """Three to five blocks rank clips as well as whole clips do; fewer do not."""
 MIN_FRAMES = MIN_BLOCKS * BLOCK + 1
+MIN_CROP_PX = 100
+"""On smaller faces the points tremble by as much as the face moves."""
 RATE_HZ = (20.0, 35.0)
 """Trained at 25 to 30; at half the rate genuine faces are called fake."""
 MAX_REPEATED = 0.1
@@ -92,6 +94,12 @@ def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:
         raise NotApplicable(
             f"{track.quality.repeated:.0%} of the frames repeat the one before, so movement cannot be read from them; "
             "upload the clip at its original frame rate."
+        )
+    side_px = float(np.median(track.crop[:, 2]))
+    if side_px < MIN_CROP_PX:
+        raise NotApplicable(
+            f"The face is too small to read its movement: {side_px:.0f} px with its surroundings, {MIN_CROP_PX} px are "
+            "needed; use a closer shot or a larger version of the clip."
         )
     longest = max(s.stop - s.start for s in stretches)
     if longest < MIN_FRAMES:

@@ -15,8 +15,8 @@ from core.weights import Weights, locate
 MAX_FACES = 5
 SEARCH_EVERY = 10
 """While somebody is missing, every tenth frame is searched in pieces."""
-LOOK_ROUND_EVERY = 50
-"""While people are followed in close-ups, so often newcomers are looked for."""
+LOOK_ROUND_EVERY = 100
+"""While nobody is missing, so often others are looked for who are too small to be found beside a larger face."""
 SAME_FACE = 0.3
 """Overlap of two boxes that are one face."""
 FAN_WEIGHTS = "landmarks/fan"
@@ -67,7 +67,7 @@ class FaceMesh:
 
         self._finder = FaceDetection(model_selection=0)
         self._views = [_View(None)]
-        self._unsearched = SEARCH_EVERY
+        self._unsearched = LOOK_ROUND_EVERY
 
     def find(self, image: np.ndarray) -> list[Face]:
         return [_face(mesh[IBUG_68]) for mesh in self.meshes(image)]
@@ -78,15 +78,14 @@ class FaceMesh:
         lost = [view for view, found in by_view if not found]
         found = _once_each([mesh for _, meshes in by_view for mesh in meshes])
         self._unsearched += 1
-        looks_round = self._views[0].window is not None and self._unsearched >= LOOK_ROUND_EVERY
-        if looks_round or (lost and self._unsearched >= SEARCH_EVERY):
+        if self._unsearched >= (SEARCH_EVERY if lost else LOOK_ROUND_EVERY):
             self._unsearched = 0
             found = self._search(image, found, lost)
         return found[:MAX_FACES]
 
     def reset(self) -> None:
         self._show([_View(None)])
-        self._unsearched = SEARCH_EVERY
+        self._unsearched = LOOK_ROUND_EVERY
 
     def close(self) -> None:
         self._show([])

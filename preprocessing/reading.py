@@ -25,11 +25,10 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The faces of a video; `looked_at` is the share of its length that was read."""
+    """The faces of a video, and what a person should know of how it was read."""
 
     video: Video
     tracks: list[Track]
-    looked_at: float
     warnings: list[str]
 
 
@@ -62,11 +61,10 @@ def read_tracks(
         tracks = sorted(
             follow(_reporting(found, min(video.duration_s, until_s), on_progress), looks), key=lambda t: t.id
         )
-    duration_s = max(video.duration_s, tally.end_s)
+    duration_s = tally.end_s if tally.is_complete else max(video.duration_s, tally.end_s)
     return Reading(
         video=replace(video, frames_decoded=tally.frames, duration_s=duration_s),
         tracks=tracks,
-        looked_at=min(1.0, until_s / duration_s) if duration_s else 1.0,
         warnings=_warnings(video, tally, until_s),
     )
 
@@ -99,10 +97,12 @@ def _reporting(found: Iterator[_Found], length_s: float, on_progress: OnProgress
 
 def _warnings(video: Video, tally: Tally, until_s: float) -> list[str]:
     warnings = []
-    if video.duration_s > until_s:
+    if not tally.is_complete:
         warnings.append(f"Only the first {until_s:.0f} s were looked at; choose a higher thoroughness for more.")
     elif video.frames and video.frames != tally.frames:
         warnings.append(f"The file claims {video.frames} frames; {tally.frames} could be decoded.")
+    if tally.late:
+        warnings.append(f"{tally.late} frames with times out of order were left out.")
     if tally.broken:
         warnings.append(f"{tally.broken} damaged pieces of the file were passed over.")
     return warnings

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 CONTAINERS = "mov,matroska,avi,gif,mpegts,flv"
 """Demuxers that read one file. Playlists (HLS, DASH, concat) would make FFmpeg open other files and addresses."""
+SMALLEST_PX = 32
+REWOUND_S = 1.0
+"""A clock that goes back further than this began anew; by less, a frame is late."""
 FASTEST_HZ = 240
 """More frames than this per second of the length limit is a file made to exhaust the reader."""
 
@@ -28,7 +31,12 @@ class Tally:
 
     frames: int = 0
     broken: int = 0
+    late: int = 0
+    """Frames that were left out because they were due before the frame ahead of them."""
     end_s: float = 0.0
+    """When the last frame ends."""
+    is_complete: bool = False
+    """Whether the file was read to its end."""
 
 
 def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
@@ -47,7 +55,7 @@ def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
     with _open(path) as container:
         stream = container.streams.video[0]
         _check_size(stream.width, stream.height, settings)
-        _check_length(float(container.duration or 0) / av.time_base, settings)
+        _check_length(_duration_s(stream), settings)
         first = list(_frames(container, Tally(), limit=2))
         if not first:
             raise InputError("No picture in this file could be decoded; it may be damaged. Export it again as MP4.")
@@ -58,7 +66,7 @@ def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
         return Video(
             sha256=sha256,
             name=name,
-            duration_s=_duration_s(container, stream),
+            duration_s=_duration_s(stream) or float(container.duration or 0) / av.time_base,
             frames=stream.frames or None,
             frames_decoded=0,
             fps=rate,
@@ -84,20 +92,23 @@ def decode(path: Path, tally: Tally, *, settings: Settings, until_s: float = flo
                 return
             _check_length(picture.time_s, settings)
             _check_size(picture.frame.width, picture.frame.height, settings)
-            if tally.frames > settings.max_seconds * FASTEST_HZ:
+            if tally.frames + tally.late > settings.max_seconds * FASTEST_HZ:
                 raise InputError(f"The video has more than {FASTEST_HZ} frames a second; convert it to 60 or fewer.")
             image: np.ndarray = picture.frame.to_ndarray(format="rgb24")
             if picture.rotation:
                 image = np.ascontiguousarray(np.rot90(image, k=-picture.rotation // 90))
             tally.frames += 1
-            tally.end_s = picture.time_s
+            tally.end_s = picture.time_s + picture.step_s
             yield Frame(tally.frames - 1, picture.time_s, image)
+        tally.is_complete = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
     frame: av.VideoFrame
     time_s: float
+    step_s: float
+    """How long it is shown, as far as is known."""
     rotation: int
     """Clockwise turn that sets the picture upright: 0, 90, 180 or 270."""
 
@@ -113,6 +124,9 @@ def _open(path: Path) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise InputError("The file has no video stream, only sound or data; choose a file with a picture.")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError("The video is in a codec that cannot be read here; export it again as MP4 with H.264.")
     container.streams.video[0].thread_type = "AUTO"
     return container
 
@@ -124,10 +138,15 @@ def _frames(container: InputContainer, tally: Tally, limit: int | None = None) -
     last_s, given = float("-inf"), 0
     for frame in _decoded(container, stream, tally):
         time_s = frame.time - zero_s if frame.time is not None else max(last_s, -step_s) + step_s
+        if time_s < last_s - REWOUND_S:
+            # Files that were strung together begin their clocks anew: go on where the last one ended.
+            zero_s -= last_s + step_s - time_s
+            time_s = last_s + step_s
         if time_s <= last_s:
+            tally.late += 1
             continue
         last_s = time_s
-        yield _Picture(frame, time_s, -frame.rotation % 360 // 90 * 90)
+        yield _Picture(frame, time_s, step_s, -frame.rotation % 360 // 90 * 90)
         given += 1
         if given == limit:
             return
@@ -140,22 +159,25 @@ def _decoded(container: InputContainer, stream: VideoStream, tally: Tally) -> It
             packet = next(packets)
         except StopIteration:
             return
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # PyAV looks up the packet's stream, which a damaged file may not have
             tally.broken += 1
             return
         try:
             yield from packet.decode()  # type: ignore[misc]
-        except av.InvalidDataError:
+        except av.FFmpegError:
             tally.broken += 1
 
 
-def _duration_s(container: InputContainer, stream: VideoStream) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return float(container.duration or 0) / av.time_base
+def _duration_s(stream: VideoStream) -> float:
+    """Of the pictures alone, 0 where the container does not say: its own length may be that of the sound."""
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
 
 
 def _check_size(width: int, height: int, settings: Settings) -> None:
+    if min(width, height) < SMALLEST_PX:
+        raise InputError(
+            f"The picture is {width} x {height} px; at least {SMALLEST_PX} px a side are needed to see a face in it."
+        )
     if max(width, height) > settings.max_side_px:
         raise InputError(
             f"The picture is {width} x {height} px; this page takes {settings.max_side_px} px a side at most. "

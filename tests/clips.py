@@ -36,7 +36,7 @@ def write(path: Path, images: Iterable[np.ndarray], *, fps: int = 25, container:
     return path
 
 
-def moving(frames: int, *, side_px: int = 384) -> Iterable[np.ndarray]:
+def moving(frames: int, *, side_px: int = 512) -> Iterable[np.ndarray]:
     """The portrait, drifting and swaying a little."""
     for i in range(frames):
         turn = cv2.getRotationMatrix2D((220, 130), 2 * np.sin(i / 14), 1.0)

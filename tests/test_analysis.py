@@ -108,6 +108,10 @@ def test_bands(fake, coverage, label):
     assert band(fake, coverage, SETTINGS) is label
 
 
+def test_what_nobody_calibrated_is_never_called_strong_by_itself():
+    assert band(0.95, 1.0, SETTINGS, calibrated=False) is Label.SOME_SIGNS
+
+
 def test_the_verdict_of_a_video_is_that_of_its_most_suspicious_person():
     assert decisive([person(1, 0.2), person(2, 0.9), person(3, None)]).id == 2
     assert decisive([person(1, None)]) is None
@@ -131,7 +135,11 @@ def test_reasons_say_who_by_what_and_who_could_not_be_judged():
     assert "LRNet" in said
     assert "3 of 4" in said
     assert "uncalibrated" not in said
-    assert "uncalibrated" in explain_person(Label.STRONG_SIGNS, [replace(found, calibrated=False)])
+    guess = replace(found, calibrated=False)
+    assert "Part of this is uncalibrated" in explain_person(Label.SOME_SIGNS, [found, guess])
+    alone = explain_person(Label.SOME_SIGNS, [guess])
+    assert "This is uncalibrated" in alone
+    assert "clips score this high" not in alone, "nobody measured how high they score"
     crowd = [person(1, 0.2), person(2, 0.9), person(3, None)]
     video = explain_video(Label.STRONG_SIGNS, crowd, crowd[1], frames=100)
     assert "person 2" in video

@@ -6,16 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from safetensors.torch import save_file
+from skimage.data import astronaut
 
 from analysis.pipeline import analyze
 from core.contract import as_json
 from core.errors import Cancelled
 from core.settings import ROOT, Settings
-from core.types import Label, Options
+from core.types import Frame, Label, Options
 from core.weights import WeightsFile, load_manifest
+from preprocessing.landmarks import FaceMesh
+from preprocessing.tracking import Cuts, follow
 from storage import ReportStore, upgrade
 from tests.seeded import seeded_state
 
@@ -119,7 +123,7 @@ def test_a_method_that_looks_at_regions_runs_beside_one_that_does_not(tmp_path):
     assert "absent" in found["dsp_fwa", "mouth"].reason
     assert any("no weights of DSP-FWA for the region rest" in warning for warning in report.warnings)
     assert "uncalibrated" in report.verdict.reason
-    assert [stage.startswith("Preparing") for stage in stages if "DSP-FWA" in stage] == [True, False, False]
+    assert sum("for this machine" in stage for stage in stages) == 1
 
 
 def test_a_cancelled_analysis_leaves_no_thread_behind(settings):
@@ -150,6 +154,29 @@ def test_a_video_without_a_face_is_not_assessed_and_has_no_number(settings, tmp_
     assert report.verdict.fake is report.verdict.interval is None
     assert "No face was found in the 30 frames" in report.verdict.reason
     assert report.tracks == report.findings == ()
+
+
+def test_a_picture_that_changes_its_size_midway_is_followed_in_each_size(settings, tmp_path):
+    """MediaPipe ends the whole process when it is handed a window outside the picture."""
+
+    def small(height, width):
+        picture = np.full((height, width, 3), 128, np.uint8)
+        picture[height - 220 : height - 20, width - 220 : width - 20] = cv2.resize(
+            astronaut()[:300, 100:400], (200, 200)
+        )
+        return picture
+
+    def found():
+        cuts, mesh = Cuts(), FaceMesh()
+        for n in range(40):
+            image = small(720, 1280) if n < 20 else small(360, 640)
+            cut = cuts.is_cut(image)
+            if cut:
+                mesh.reset()
+            yield Frame(n, n / 25, image), mesh.find(image), cut
+        mesh.close()
+
+    assert [len(track.time_s) for track in follow(found())] == [20, 20]
 
 
 def test_a_clip_too_short_for_the_method_says_what_it_needs(settings, tmp_path):

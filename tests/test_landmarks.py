@@ -12,7 +12,7 @@ from core.errors import InputError, WeightsError
 from core.settings import Settings
 from core.weights import load_manifest
 from preprocessing import landmarks
-from preprocessing.landmarks import SEARCH_EVERY, FaceMesh, landmark_backends, open_landmarks
+from preprocessing.landmarks import LOOK_ROUND_EVERY, SEARCH_EVERY, FaceMesh, landmark_backends, open_landmarks
 
 MANIFEST = load_manifest()
 
@@ -48,6 +48,17 @@ def test_small_faces_are_found_wherever_they_are(portrait, scale, corner):
     nose = np.array([faces[0].landmarks[30] for faces in found])
     np.testing.assert_allclose(nose[0], np.array([125, 125]) * scale + corner, atol=15 * scale)
     np.testing.assert_allclose((nose[4] - nose[0]) / 4, [2.0, 0.0], atol=0.8 * scale)
+
+
+def test_a_small_person_beside_a_large_one_is_found(portrait):
+    frame = np.full((720, 1280, 3), 128, np.uint8)
+    head = portrait[:300, 100:400]
+    frame[100:580, 100:580] = cv2.resize(head, (480, 480))
+    frame[300:510, 900:1110] = cv2.resize(head, (210, 210), interpolation=cv2.INTER_AREA)
+    mesh = FaceMesh()
+    found = [len(mesh.find(frame)) for _ in range(LOOK_ROUND_EVERY + 5)]
+    mesh.close()
+    assert found[0] == found[-1] == 2
 
 
 def test_a_person_who_leaves_the_window_is_found_again(portrait):

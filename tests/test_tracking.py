@@ -105,6 +105,29 @@ def test_cuts_are_told_from_movement():
     ]
 
 
+def test_shots_of_different_people_on_one_background_are_told_apart():
+    rng = np.random.default_rng(3)
+    background = rng.integers(100, 130, (240, 320, 3), np.uint8)
+    one, other = background.copy(), background.copy()
+    one[30:, 70:250], other[30:, 70:250] = (200, 160, 140), (90, 60, 50)
+    cuts = Cuts()
+    assert [cuts.is_cut(image) for image in (one, one, other)] == [False, False, True]
+
+
+def test_a_picture_of_another_size_is_another_scene():
+    cuts = Cuts()
+    assert [cuts.is_cut(image) for image in (NOISE, NOISE[:120, :160], NOISE[:120, :160])] == [False, True, False]
+
+
+def test_a_hole_in_the_footage_begins_a_new_stretch():
+    def film_with_a_hole():
+        for frame, faces, cut in film(lambda t: [face(100, 100)], 60):
+            yield Frame(frame.index, frame.time_s + (1.0 if frame.index >= 30 else 0.0), frame.image), faces, cut
+
+    (track,) = follow(film_with_a_hole())
+    assert track.starts.tolist() == [0, 30]
+
+
 def test_repeated_frames_are_counted():
     frames = [(Frame(t, t / RATE_HZ, np.roll(NOISE, t // 2, axis=1)), [face(100, 100)], False) for t in range(40)]
     (track,) = follow(frames)

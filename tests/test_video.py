@@ -77,8 +77,9 @@ def test_damaged_packets_are_passed_over_and_counted(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 400] = bytes(400)
     path.write_bytes(data)
-    frames, _ = read(path)
-    assert 0 < len(frames) <= 60
+    frames, tally = read(path)
+    assert tally.broken >= 1
+    assert 30 < len(frames) < 60
     assert np.all(np.diff([f.time_s for f in frames]) > 0)
 
 
@@ -96,6 +97,44 @@ def test_what_is_not_a_video_is_refused_in_one_sentence(tmp_path, content, sente
     path.write_bytes(content)
     with pytest.raises(InputError, match=sentence):
         probe(path, name="clip", sha256="", settings=SETTINGS)
+
+
+def test_clips_strung_together_go_on_where_the_clock_began_anew(tmp_path):
+    one = write(tmp_path / "one.ts", times=range(50), codec="mpeg2video").read_bytes()
+    (tmp_path / "two.ts").write_bytes(one + one)
+    frames, tally = read(tmp_path / "two.ts")
+    assert len(frames) + tally.broken >= 98
+    assert np.all(np.diff([f.time_s for f in frames]) > 0)
+    assert frames[-1].time_s == pytest.approx(4.0, abs=0.3)
+
+
+def test_an_unknown_codec_is_refused_in_one_sentence(tmp_path):
+    path = write(tmp_path / "a.mp4", codec="libx264")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1"))
+    with pytest.raises(InputError, match="cannot be read here"):
+        probe(path, name="", sha256="", settings=SETTINGS)
+
+
+def test_sound_that_outlasts_the_picture_is_not_the_length_of_the_video(tmp_path):
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as container:
+        picture, sound = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_s16le", rate=8000)
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        sound.layout = "mono"
+        for n in range(25):
+            image = np.full((64, 64, 3), 5 * n, np.uint8)
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(picture.encode())
+        for _ in range(90):
+            second = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+            second.sample_rate = 8000
+            container.mux(sound.encode(second))
+        container.mux(sound.encode())
+    short = Settings.from_env({"TELLTALE_MAX_SECONDS": "30"})
+    probe(path, name="", sha256="", settings=short)
+    frames, tally = read(path)
+    assert (len(frames), tally.is_complete) == (25, True)
+    assert tally.end_s == pytest.approx(1.0, abs=0.05)
 
 
 def test_limits_hold_against_what_is_decoded_and_not_only_against_the_header(tmp_path):

@@ -144,6 +144,7 @@ def test_the_list_says_what_is_ready(capsys, monkeypatch, tmp_path):
         ({"TELLTALE_MAX_MB": "many"}, "TELLTALE_MAX_MB='many'"),
         ({"TELLTALE_MAX_MB": "-1"}, "TELLTALE_MAX_MB='-1'"),
         ({"TELLTALE_MAXMB": "5"}, "TELLTALE_MAXMB='5'"),
+        ({"TELLTALE_NO_SIGNS": "0.7"}, "must rise"),
     ],
 )
 def test_a_wrong_setting_fails_at_start_with_its_key_and_value(environ, named):

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -112,7 +112,7 @@ class Desk:
             _, fingerprint = self.identify(path, options, chosen, self.settings, genuine)
             known = self.store.find(fingerprint, owner=owner)
             if known:
-                yield Answer(known, from_store=True)
+                yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
                 return
             arguments = {
                 "name": path.name,
