@@ -25,7 +25,7 @@ def make_clip(target: Path, *, seconds: int, width: int, height: int) -> Path:
         for frame, _ in zip(source.decode(video=0), range(10 * RATE_HZ), strict=False):
             square = cv2.resize(frame.to_ndarray(format="rgb24"), (height, height), interpolation=cv2.INTER_CUBIC)
             side = (width - height) // 2
-            wide: np.ndarray = cv2.copyMakeBorder(square, 0, 0, side, width - height - side, cv2.BORDER_REFLECT)
+            wide: np.ndarray = cv2.copyMakeBorder(square, 0, 0, side, width - height - side, cv2.BORDER_REPLICATE)
             made.mux(stream.encode(av.VideoFrame.from_ndarray(wide, format="rgb24")))
         made.mux(stream.encode())
     _repeat(once, target, times=max(1, seconds // 10))

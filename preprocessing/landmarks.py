@@ -97,12 +97,12 @@ class FaceMesh:
         for box in self._boxes(image):
             if len(kept) < MAX_FACES and not any(overlap(box, _box(mesh)) > SAME_FACE for mesh in found):
                 close_up = _View(_about(box, image.shape))
-                meshes = close_up.meshes(image)
-                if meshes:
+                together = _once_each(found + close_up.meshes(image))
+                if len(together) > len(found):
                     kept.append(close_up)
-                    found = _once_each(found + meshes)
+                    found = together
                 else:
-                    close_up.close()  # a slip of the finder
+                    close_up.close()  # a slip of the finder, or somebody who is followed already
         self._show(kept or [self._views[0] if self._views[0].window is None else _View(None)])
         return found
 

@@ -57,8 +57,10 @@ def test_a_small_person_beside_a_large_one_is_found(portrait):
     frame[300:510, 900:1110] = cv2.resize(head, (210, 210), interpolation=cv2.INTER_AREA)
     mesh = FaceMesh()
     found = [len(mesh.find(frame)) for _ in range(LOOK_ROUND_EVERY + 5)]
+    views = len(mesh._views)
     mesh.close()
     assert found[0] == found[-1] == 2
+    assert views == 2, "whoever is followed already needs no close-up"
 
 
 def test_a_person_who_leaves_the_window_is_found_again(portrait):
