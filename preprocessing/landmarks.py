@@ -32,7 +32,7 @@ IBUG_68 = np.array([
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
 ])
 # fmt: on
-"""FaceMesh vertices nearest the iBUG points 0..67. LRNet hardly sees the fixed offset that remains (specs: lrnet)."""
+"""FaceMesh vertices nearest the iBUG points 0..67. LRNet hardly sees the fixed offset that remains."""
 
 
 class LandmarkBackend(Protocol):
