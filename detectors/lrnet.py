@@ -22,8 +22,8 @@ BLOCK = 30
 MIN_BLOCKS = 3
 """Three to five blocks rank clips as well as whole clips do; fewer do not."""
 MIN_FRAMES = MIN_BLOCKS * BLOCK + 1
-MIN_CROP_PX = 100
-"""On smaller faces the points tremble by as much as the face moves."""
+MIN_CROP_PX = 44
+"""The smallest in the clips that the weights were measured on; below some 100 px a person is warned by the quality."""
 RATE_HZ = (20.0, 35.0)
 """Trained at 25 to 30; at half the rate genuine faces are called fake."""
 MAX_REPEATED = 0.1

@@ -137,7 +137,7 @@ def test_blocks_with_many_repeated_landmarks_are_left_out():
         (track(frames=170, starts=(0, 85)), "91 consecutive frames of one face are needed, 85 were found"),
         (track(rate=12.0), "20 to 35 frames a second are needed, the clip has 12.0"),
         (track(rate=60.0), "the clip has 60.0"),
-        (replace(track(), crop=np.tile(np.float32([0, 0, 60]), (300, 1))), "too small to read its movement: 60 px"),
+        (replace(track(), crop=np.tile(np.float32([0, 0, 40]), (300, 1))), "too small to read its movement: 40 px"),
         (track(repeated=0.5), "50% of the frames repeat"),
         (track(frames=121, lost=range(0, 121, 4)), "lost too often"),
         (replace(track(), time_s=np.cumsum(np.tile([0.01, 0.07], 150))), "unevenly spaced"),
