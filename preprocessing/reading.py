@@ -55,7 +55,7 @@ def read_tracks(
     tally = Tally()
     with (
         closing(open_landmarks(options.landmarks, manifest, settings)) as landmarks,
-        closing(ahead(decode(path, tally, settings=settings, until_s=until_s))) as frames,
+        closing(ahead(_mark_cuts(decode(path, tally, settings=settings, until_s=until_s)))) as frames,
         closing(ahead(_find_faces(frames, landmarks))) as found,
     ):
         tracks = sorted(
@@ -72,10 +72,15 @@ def read_tracks(
 _Found = tuple[Frame, list[Face], bool]
 
 
-def _find_faces(frames: Iterator[Frame], landmarks: LandmarkBackend) -> Iterator[_Found]:
+def _mark_cuts(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
+    """Beside decoding and not beside the landmarks, which take longest and so set the pace."""
     cuts = Cuts()
     for frame in frames:
-        cut = cuts.is_cut(frame.image)
+        yield frame, cuts.is_cut(frame.image)
+
+
+def _find_faces(frames: Iterator[tuple[Frame, bool]], landmarks: LandmarkBackend) -> Iterator[_Found]:
+    for frame, cut in frames:
         if cut:
             landmarks.reset()
         yield frame, landmarks.find(frame.image), cut
