@@ -32,6 +32,9 @@ LEAD_FRAMES = 90
 """Frames that set the face size of a stretch. Upstream averages over the whole video, which a single pass cannot."""
 LEAD_BYTES = 48_000_000
 """Large faces set it with fewer frames: what waits for the size is held in memory."""
+CATCH_UP = 2
+"""Each such new frame, two of those that wait are calibrated instead of one. All of them at once would hold up the
+stages before."""
 SIZE_RANGE = 1.4
 """A stretch ends when the face has grown or shrunk by more than this since its first frame."""
 
@@ -81,8 +84,8 @@ class Calibrated:
 class Stretch:
     """Calibrates a run of consecutive frames of one face, as they come.
 
-    The first `lead_frames` wait until the face size is known; from then on a frame is calibrated when it is pushed,
-    and only the crop before it is held.
+    The first `lead_frames` wait until the face size is known; from then on those that wait are worked off while new
+    ones come, until only the crop before is held.
     """
 
     def __init__(self, lead_frames: int = LEAD_FRAMES, lead_bytes: int = LEAD_BYTES) -> None:
@@ -90,22 +93,25 @@ class Stretch:
         self._waiting: deque[Patch] = deque()
         self._boxes: _Boxes | None = None
         self._tracker = Tracker()
+        self._pushed = 0
 
     def push(self, patch: Patch) -> list[Calibrated]:
         """The frames, oldest first, that are finished now."""
         self._waiting.append(patch)
+        self._pushed += 1
         if self._boxes is None and len(self._waiting) < self._lead_frames and self._held_bytes() < self._lead_bytes:
             return []
-        return self.flush()
+        return self._work_off(1 if self._pushed % CATCH_UP else 2)
 
     def flush(self) -> list[Calibrated]:
         """All that waits; call it once after the last frame."""
+        return self._work_off(len(self._waiting))
+
+    def _work_off(self, most: int) -> list[Calibrated]:
+        """The oldest frames, as soon as there is a size."""
         if self._boxes is None and self._waiting:
             self._boxes = _Boxes(float(np.mean([extent_px(p.landmarks) for p in self._waiting])))
-        done = []
-        while self._waiting:
-            done.append(self._calibrate(self._waiting.popleft()))
-        return done
+        return [self._calibrate(self._waiting.popleft()) for _ in range(min(most, len(self._waiting)))]
 
     def _held_bytes(self) -> int:
         return sum(p.image.nbytes for p in self._waiting)
