@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.types import Finding, Label, Person
+from core.types import ChangeName, Finding, Label, Person, Trial
 from detectors import DETECTORS
 
 MEANING = {
@@ -11,6 +11,9 @@ MEANING = {
     Label.INCONCLUSIVE: "Genuine and manipulated clips both score like this.",
     Label.NO_SIGNS: "That does not make it genuine: a method sees only what it was trained to see.",
 }
+
+AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
+"""A clip that was changed, in words that follow a verb."""
 
 PARTLY = "Part of this is uncalibrated: how often it is right was not measured."
 
@@ -41,6 +44,18 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
     rest = f" {unjudged} of {len(persons)} people could not be assessed." if unjudged else ""
     lead = "Nobody stands out; the highest score is that of" if label is Label.NO_SIGNS else "The verdict rests on"
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
+
+
+def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
+    """Whether this verdict changed its band when the clip was changed; empty where it did not."""
+    moved = [
+        f"{trial.label.replace('_', ' ')} ({trial.fake:.2f}) {AFTER[trial.change]}"
+        for trial in trials
+        if trial.fake is not None and trial.label is not label
+    ]
+    unstable = [f"Unstable: the same methods say {' and '.join(moved)}."] if moved else []
+    lost = [f"Could not be assessed {AFTER[trial.change]}: {trial.reason}" for trial in trials if trial.fake is None]
+    return " ".join(unstable + lost)
 
 
 def _say(finding: Finding) -> str:

@@ -46,9 +46,9 @@ class _Gathering:
     """The crops of one look.
 
     Which frames are wanted is known when the track ends, and by then they are gone. So every `stride`-th one is kept,
-    and when twice the wanted number is reached, every other one is dropped and the stride doubled: memory stays bounded.
-    Among these the profile chooses in the end, less than two strides from where it would in the whole track. A frame
-    from which the face cannot be cut counts for nothing; the next one takes its place.
+    and when twice the wanted number is reached, every other one is dropped and the stride doubled, so that memory stays
+    bounded. Among these the profile chooses in the end, less than two strides from where it would in the whole track.
+    A frame from which the face cannot be cut counts for nothing; the next one takes its place.
     """
 
     look: Look

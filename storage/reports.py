@@ -11,9 +11,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Person, Report
+from core.types import Finding, Label, Person, Report, Trial
 from storage.database import open_database
-from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow
+from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
@@ -137,7 +137,8 @@ def _row(report: Report, owner: str) -> ReportRow:
         owner=owner,
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
-        **_copy(report, *_names(Report, "tracks", "findings")),
+        trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        **_copy(report, *_names(Report, "tracks", "findings", "trials")),
     )
 
 
@@ -153,7 +154,8 @@ def _report(row: ReportRow) -> Report:
     return Report(
         tracks=tuple(Person(**_copy(person, *_names(Person))) for person in row.tracks),
         findings=tuple(_finding(finding) for finding in row.findings),
-        **_copy(row, *_names(Report, "tracks", "findings")),
+        trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        **_copy(row, *_names(Report, "tracks", "findings", "trials")),
     )
 
 

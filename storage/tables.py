@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
-from core.types import Label, Motion, Options, Quality, Thoroughness, UsedWeights, Verdict, Video
+from core.types import ChangeName, Label, Motion, Options, Quality, Thoroughness, UsedWeights, Verdict, Video
 
 
 class JsonTuple(TypeDecorator[tuple[Any, ...]]):
@@ -88,6 +88,7 @@ class Base(DeclarativeBase):
         tuple[float, float]: JsonTuple,
         Motion: MotionBytes,
         Thoroughness: String(16),
+        ChangeName: String(16),
         # Text rather than the database's own enum, so that a new band needs no migration.
         Label: Enum(
             Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
@@ -109,6 +110,7 @@ class ReportRow(Base):
     verdict: Mapped[Verdict] = composite(Verdict, column_template="verdict_%s")
     tracks: Mapped[list["PersonRow"]] = relationship(order_by="PersonRow.position", lazy="selectin")
     findings: Mapped[list["FindingRow"]] = relationship(order_by="FindingRow.position", lazy="selectin")
+    trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
@@ -135,6 +137,19 @@ class PersonRow(Base):
     quality: Mapped[Quality] = composite(Quality, column_template="quality_%s")
     thumbnail: Mapped[bytes]
     motion: Mapped[Motion | None]
+
+
+class TrialRow(Base):
+    __tablename__ = "trials"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The place in the report's `trials`, from 0."""
+    change: Mapped[ChangeName]
+    track_id: Mapped[int | None]
+    label: Mapped[Label]
+    fake: Mapped[float | None]
+    reason: Mapped[str | None]
 
 
 class FindingRow(Base):

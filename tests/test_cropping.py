@@ -1,4 +1,4 @@
-"""Crops are taken where the profile says, of a track whose length nobody knows, and sequences do not run across a loss."""
+"""Crops are taken where the profile says, however long a track becomes, and sequences do not run across a loss."""
 
 import numpy as np
 import pytest

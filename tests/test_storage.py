@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video
+from core.types import Finding, Label, Motion, Options, Person, Quality, Report, Trial, UsedWeights, Verdict, Video
 from storage import History, HistoryRow, ReportStore, database, upgrade
 from storage.tables import Base
 
@@ -73,6 +73,10 @@ REPORT = Report(
     warnings=("Some frames could not be read.",),
     timings_s={"video": 1.5, "landmarks": 2.25},
     device="cpu",
+    trials=(
+        Trial("scaled", None, Label.SOME_SIGNS, 0.61, "It moved."),
+        Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
+    ),
 )
 
 BARE = Report(
@@ -109,7 +113,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(url):
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
-    for record in (REPORT.options, PERSON, PERSON.quality, FINDING):
+    for record in (REPORT, REPORT.options, PERSON, PERSON.quality, FINDING, REPORT.trials[0]):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -258,8 +262,8 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     """With foreign keys on, dropping the old `reports` would take every person and finding along."""
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "100% new")
-    (migrations / "versions" / "0002_rebuild.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_rebuild.py").write_text(
+        "from alembic import op\nrevision, down_revision = '9999', '" + newest() + "'\n"
         "def upgrade():\n    with op.batch_alter_table('reports', recreate='always') as batch:\n        pass\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -267,15 +271,15 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     upgrade(url)
 
     with connected(url) as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0002"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     assert store.get(REPORT.id, owner=ANNA) == REPORT
 
 
 def test_a_failed_upgrade_leaves_the_database_as_it_was(url, store, tmp_path, monkeypatch):
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations")
-    (migrations / "versions" / "0002_break.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_break.py").write_text(
+        "from alembic import op\nrevision, down_revision = '9999', '" + newest() + "'\n"
         "def upgrade():\n    op.drop_table('scores')\n    op.drop_table('no_such_table')\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -292,6 +296,10 @@ def test_an_embedded_file_is_in_wal_mode_and_survives_a_second_start(url, store)
     with connected(url) as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
     assert ReportStore(url).get(REPORT.id, owner=ANNA) == REPORT
+
+
+def newest() -> str:
+    return max(path.name[:4] for path in (database.MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def named(name: str) -> Report:

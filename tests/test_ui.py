@@ -14,6 +14,7 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
+from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
 from core.settings import Settings
 from core.types import Finding, Label, Options, Person, Progress, Quality, Report, UsedWeights, Verdict, Video
@@ -66,8 +67,8 @@ class Pipeline:
         self.error: Exception | None = None
         self.stopped_at: float | None = None
 
-    def identify(self, path: Path, *_: Any) -> tuple[str, str]:
-        return "0" * 64, path.read_text()
+    def take_order(self, path: Path, *_: Any) -> Order:
+        return Order((), "0" * 64, path.read_text())
 
     def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:
         self.asked.append(path)
@@ -90,13 +91,12 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """With the real store and manifest; one detector is taken to be ready, whatever lies on this machine."""
-    monkeypatch.setattr("ui.visit.choose", lambda *asked: [])
+def desk(tmp_path: Path, pipeline: Pipeline) -> Desk:
+    """With the real store and manifest."""
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path / "data"), "GRADIO_SERVER_PORT": str(free_port())})
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
-    return Desk(settings, load_manifest(), store, pipeline.identify, pipeline.analyze)
+    return Desk(settings, load_manifest(), store, pipeline.take_order, pipeline.analyze)
 
 
 @pytest.fixture
