@@ -26,6 +26,9 @@ class Card:
     regions: tuple[str, ...]
     limits: str
     """One or two sentences: where it is known to fail."""
+    cost: float = 1.0
+    """Time for one crop over that of finding the faces in a frame: guessed from the size of the network, and used only
+    until it is timed on the machine at hand."""
 
 
 class Detector(ABC):

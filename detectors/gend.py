@@ -17,5 +17,6 @@ class GenD(Appearance):
         regions=REGIONS,
         limits="The strongest on methods it has not seen, but blind to pictures that are generated whole, and slow on "
         "a CPU. The published demo answers 0 where it finds no face; here that is no answer.",
+        cost=22,
     )
     batch = 1

@@ -25,6 +25,7 @@ class LAANet(Appearance):
         regions=REGIONS,
         limits="Blind to faces that are generated whole, and sensitive to noise. Its zero is not calibrated; the "
         "published script holds the raw logit against 0.5, here it becomes a probability first.",
+        cost=6,
     )
     batch = 1
 

@@ -31,6 +31,7 @@ class LipForensics(Appearance):
         regions=("mouth",),
         limits="Needs a second of a visible mouth at 20 frames a second or more; says little of a mouth that does not "
         "move. One half is no calibrated threshold: genuine footage of other kinds may score high.",
+        cost=0.2,
     )
     batch = 8
 

@@ -17,12 +17,14 @@ from gradio_client import Client, handle_file
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
 from core.settings import Settings
-from core.types import Finding, Label, Options, Person, Progress, Quality, Report, UsedWeights, Verdict, Video
+from core.types import Finding, Label, Options, Person, Progress, Quality, Report, Trial, UsedWeights, Verdict, Video
 from core.weights import load_manifest
+from preprocessing.video import Claim
 from storage import ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
 from ui.about import TEXT
+from ui.estimate import about, measure, told_before
 from ui.history import history_table
 from ui.messages import BANDS, BUG, Refusal, clock, duration, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
@@ -257,6 +259,18 @@ def test_what_could_not_look_shows_its_reason_and_no_number():
     assert "gauge" not in banner(report(verdict=unseen))
 
 
+def test_how_far_the_number_moved_is_shown_beside_it_for_the_video_and_for_each_person():
+    trials = (
+        Trial("re-encoded", None, Label.INCONCLUSIVE, 0.48),
+        Trial("scaled", None, Label.NOT_ASSESSED, None, "Too small."),
+        Trial("re-encoded", 1, Label.SOME_SIGNS, 0.72),
+    )
+    tried = report(trials=trials)
+    assert ": 0.48 after re-encoding, not assessed at three quarters of its size. Spread 0.48 to 0.70." in banner(tried)
+    assert "Looked at again: 0.72 after re-encoding. Spread 0.70 to 0.72." in cards(tried)
+    assert "Looked at again" not in banner(report()) + cards(report())
+
+
 def test_no_word_on_the_page_calls_a_video_real():
     words = " ".join([*BANDS.values(), TEXT]).lower()
     assert not {"authentic", "real", "real."} & set(words.split())
@@ -267,6 +281,36 @@ def test_times_read_as_people_write_them():
         *("0:00.0", "1:05.2", "1:00.0"),
         *("40 s", "5 min"),
     )
+
+
+def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_first(desk, upload):
+    clip = Path(upload())
+    clip.write_bytes((ROOT / "ui" / "assets" / "example.mp4").read_bytes())
+    claim = measure(str(clip), desk)
+    assert (claim.length_s, claim.rate_hz) == (12.0, 25.0)
+    said = told_before(claim, [], Options(("lrnet",), thoroughness="thorough"), desk)
+    assert "Takes about 20 s for one person in view; a rough guess" in said
+    assert "An analysis is stopped after 15 min" in told_before(
+        Claim(300, 60), [Claim(300, 240)], replace(OPTIONS, thoroughness="thorough"), desk
+    )
+    assert "no detector called" in told_before(claim, [], Options((TAG,)), desk)
+    assert TAG not in told_before(claim, [], Options((TAG,)), desk)
+    assert told_before(None, [], OPTIONS, desk) == ""
+
+
+def test_what_is_no_video_or_no_upload_has_no_estimate(desk, upload):
+    refusal = measure(upload("some text"), desk)
+    assert "not a video that can be read" in told_before(refusal, [], OPTIONS, desk)
+    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk) is None
+    assert measure(None, desk) is None
+
+
+def test_lengths_of_time_are_foretold_no_finer_than_is_known():
+    said = [about(seconds) for seconds in (0, 5, 8, 22, 74, 75, 149, 150, 900)]
+    assert said == [
+        *("a few seconds", "a few seconds", "about 10 s", "about 20 s", "about 70 s", "a minute or two"),
+        *("a minute or two", "about 2 min", "about 15 min"),
+    ]
 
 
 def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):

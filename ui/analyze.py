@@ -12,6 +12,8 @@ from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
 from detectors import choices
 from preprocessing.landmarks import landmark_backends
+from preprocessing.video import Claim
+from ui.estimate import measure, told_before
 from ui.markup import each
 from ui.messages import QUICK, Refusal, duration, told
 from ui.result import Find, ReportView
@@ -63,7 +65,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     [(t.capitalize(), t) for t in get_args(Thoroughness)],
                     value="standard",
                     label="Thoroughness",
-                    info="How much of a long video is looked at.",
+                    info="How much of a long video is looked at, and at how many frames. Thorough also tries whether "
+                    "the verdict holds when the clip is encoded again or made smaller.",
                 )
                 landmarks = gr.Radio(
                     [(b.title, b.name) for b in backends if not b.reason],
@@ -81,6 +84,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             with gr.Row():
                 start = gr.Button("Analyze", variant="primary", elem_id="start")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
+            estimate = gr.HTML(elem_id="estimate")
             status = gr.HTML(elem_id="status")
             example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
@@ -115,6 +119,28 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
         return {status: STOPPED} | idle
 
+    def foretell(
+        clip: Claim | Refusal | None,
+        others: list[Claim],
+        names: list[str],
+        regions: list[str],
+        thoroughness: Thoroughness,
+        landmarks: str,
+    ) -> Markup:
+        options = Options(tuple(names), tuple(regions), thoroughness, landmarks)
+        return told_before(clip, others, options, desk)
+
+    def measure_all(uploads: list[str]) -> list[Claim]:
+        return [found for upload in uploads if isinstance(found := measure(upload, desk), Claim)]
+
+    # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
+    clip, others = gr.State(None), gr.State([])
+    asked = [clip, others, detectors, regions, thoroughness, landmarks]
+    video.change(lambda upload: measure(upload, desk), video, clip, **QUICK)
+    references.change(measure_all, references, others, **QUICK)
+    changes = [part.change for part in (clip, others, detectors, regions, thoroughness, landmarks)]
+    gr.on(changes, foretell, asked, estimate, **QUICK)
+
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
     example.click(None, None, video, js=f"() => telltale.upload({json.dumps(_served(EXAMPLE))})")
@@ -137,6 +163,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         show_progress="hidden",
     )
     view.animate_after(running)
+    running.then(foretell, asked, estimate, **QUICK)
     running.failure(turn_away, status, [status, start, cancel], **QUICK)
     cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
 

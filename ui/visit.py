@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import gradio as gr
 
+from analysis.costs import learn
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError
 from core.settings import Settings
@@ -124,6 +125,7 @@ class Desk:
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
                     self.store.add(step, owner=owner)
+                    learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:
                     yield step
