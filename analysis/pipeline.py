@@ -205,6 +205,9 @@ def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
     """Regions that were asked for and that a chosen detector has no weights for at all."""
     served = {(c.card.name, c.weights.region) for c in chosen}
     several = dict.fromkeys(c.card for c in chosen if len(c.card.regions) > 1)
+    if not several:
+        lacking = [region for region in regions if region not in {looked_at for _, looked_at in served}]
+        return [f"None of these methods looks at the region {region} alone." for region in lacking]
     return [
         f"There are no weights of {card.title.split(':')[0]} for the region {region}."
         for card in several

@@ -19,6 +19,7 @@ from core.errors import Cancelled, InputError, WeightsError
 from core.settings import Settings
 from core.types import Finding, Label, Options, Person, Progress, Quality, Report, Trial, UsedWeights, Verdict, Video
 from core.weights import load_manifest
+from detectors import choices
 from preprocessing.video import Claim
 from storage import ReportStore, upgrade
 from tests.conftest import ROOT, free_port
@@ -320,6 +321,22 @@ def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):
     assert all(f.concurrency_limit == 1 for f in heavy)
     assert blocks._queue.max_size == desk.settings.waiting
     assert not blocks.api_open
+
+
+def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_is_missing(desk, monkeypatch):
+    ready = {"entire", "eyes", "nose"}
+    offered = [
+        replace(c, reason=None if c.set == "capsule/bida-uadfv" and c.weights.region in ready else "Absent.")
+        for c in choices(desk.manifest, desk.settings)
+    ]
+    monkeypatch.setattr("ui.analyze.choices", lambda *_: offered)
+    blocks = build(desk).blocks.values()
+    (regions,) = (b for b in blocks if isinstance(b, gr.CheckboxGroup) and b.label == "Regions of the face")
+    assert regions.visible
+    assert {name for name, _ in regions.choices} == ready
+    (greyed,) = (b.value for b in blocks if isinstance(b, gr.HTML) and "Regions without weights" in str(b.value))
+    assert [f"disabled> {region}<" in greyed for region in ("mouth", "rest", "eyes")] == [True, True, False]
+    assert "dsp_fwa/bida-uadfv" in greyed
 
 
 def test_programs_are_offered_four_endpoints(page):

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
-from detectors import choices
+from detectors import Choice, choices
 from preprocessing.landmarks import landmark_backends
 from preprocessing.video import Claim
 from ui.estimate import measure, told_before
@@ -38,7 +38,7 @@ FROM_STORE = "You had this very file analysed before, with the same settings and
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
     ready = {choice.set: choice for choice in offered if choice.ready}
-    parts = list(dict.fromkeys(c.weights.region for c in ready.values()))
+    parts = list(dict.fromkeys(c.weights.region for c in offered if c.ready))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             video = gr.Video(
@@ -53,7 +53,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
             absent = {c.set: (f"{c.card.title} ({c.set})", c.reason) for c in reversed(offered)}
-            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors")
+            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors not on this machine")
             with gr.Accordion("More settings", open=False):
                 regions = gr.CheckboxGroup(
                     parts,
@@ -61,6 +61,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     info="For detectors that know several. None chosen means all.",
                     visible=len(parts) > 1,
                 )
+                _greyed(_without_weights(offered, parts), "Regions without weights on this machine")
                 thoroughness = gr.Radio(
                     [(t.capitalize(), t) for t in get_args(Thoroughness)],
                     value="standard",
@@ -74,7 +75,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     label="Landmarks",
                     info="What finds the points of the face.",
                 )
-                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks")
+                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks not on this machine")
                 references = several_files(
                     label="Genuine clips of the same person and camera (optional)",
                     file_types=["video"],
@@ -181,14 +182,26 @@ def _limits(settings: Settings) -> Markup:
     ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
 
 
+def _without_weights(offered: list[Choice], parts: list[str]) -> list[tuple[str, str | None]]:
+    """The regions of which nothing is ready, each with the sets of weights that would look at it."""
+    sets: dict[str, list[str]] = {}
+    for choice in offered:
+        if choice.weights.region not in parts:
+            sets.setdefault(choice.weights.region, []).append(choice.set)
+    return [
+        (region, f"Looked at with {', '.join(dict.fromkeys(names))}; the tab Detectors says what each of these needs.")
+        for region, names in sets.items()
+    ]
+
+
 def _greyed(choices: list[tuple[str, str | None]], what: str) -> None:
     """Lists what cannot be chosen here, each with its reason."""
     item = '<li><label><input type="checkbox" disabled> {}</label><p>{}</p></li>'
     if choices:
         gr.HTML(
-            Markup(
-                '<details class="greyed"><summary>{} that are not on this machine ({})</summary><ul>{}</ul></details>'
-            ).format(what, len(choices), each(item, choices))
+            Markup('<details class="greyed"><summary>{} ({})</summary><ul>{}</ul></details>').format(
+                what, len(choices), each(item, choices)
+            )
         )
 
 

@@ -14,7 +14,6 @@ from ui.messages import Refusal, duration
 from ui.uploads import is_upload
 from ui.visit import Desk
 
-
 SILENT = "How long this takes cannot be told: the file does not say how long the video is."
 
 
