@@ -8,7 +8,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from core.types import Person, Report
+from core.types import GAP_STEPS, Person, Report
 from plots import style
 
 CURSOR_SHAPE = 0
@@ -16,9 +16,6 @@ CURSOR_SHAPE = 0
 
 VOTE = 0.5
 """A block at or above this votes "manipulated" (LRNet's rule)."""
-
-GAP_STEPS = 2.5
-"""Scores further apart than this many median steps are not joined."""
 
 BLINK_S = 0.2
 """Shorter absences are not drawn: a track may miss a few frames at either end."""
