@@ -1,0 +1,97 @@
+"""The panel in which people weigh the methods themselves, and the verdict this would give beside the recorded one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from core.errors import InputError
+from core.types import Finding, Report
+from plots.style import method_name, person_name
+from ui.markup import band, boxed, each, numbers
+from ui.messages import number
+
+HINT = (
+    "A switch leaves a method out, for everybody in the video; a weight says what it counts beside the others. They "
+    "begin at the weights of the recorded verdict, which stays as it is. Nothing is analysed again."
+)
+
+READ_WEIGHTS = """const rows = () => [...element.querySelectorAll('[data-witness]')];
+const parts = (row) => [row.querySelector('[type=checkbox]'), row.querySelector('[type=range]')];
+const say = (row) => { row.querySelector('output').value = (+parts(row)[1].value).toFixed(2); };
+const send = () => {
+  const moved = (part) => part.checked !== part.defaultChecked || part.value !== part.defaultValue;
+  const changed = rows().filter((row) => parts(row).some(moved));
+  const weights = changed.map((row) => [row.dataset.witness, parts(row)[0].checked ? +parts(row)[1].value : 0]);
+  trigger('apply', { weights: Object.fromEntries(weights) });
+};
+const reset = () => rows().forEach((row) => {
+  parts(row).forEach((part) => { part.checked = part.defaultChecked; part.value = part.defaultValue; });
+  say(row);
+});
+element.addEventListener('input', ({ target }) => say(target.closest('[data-witness]')));
+element.addEventListener('change', send);
+element.addEventListener('telltale-reset', reset);
+element.addEventListener('click', ({ target }) => {
+  if (!target.closest('button')) return;
+  reset();
+  send();
+});"""
+"""Sends the weights that differ from the recorded ones, 0 for what is switched off."""
+
+
+def panel(report: Report) -> Markup:
+    """A switch and a weight for each method and region that scored anybody; empty where there is nothing to weigh."""
+    witnesses = _witnesses(report)
+    row = (
+        '<div class="witness" role="group" aria-label="{0}" data-witness="{1}"><label><input type="checkbox" checked> '
+        '<span>{0}</span></label><label class="weight"><span>Weight</span> <input type="range" min="0.01" max="1" '
+        'step="0.01" value="{2}"><output>{2}</output></label></div>'
+    )
+    if not witnesses:
+        return Markup("")
+    rows = [
+        (_called(report, f), witness, number(f.weighing.reliability)) for witness, f in witnesses.items() if f.weighing
+    ]
+    reset = '<p class="actions"><button type="button">Reset</button></p>'
+    return Markup('<div class="witnesses">{}' + reset + "</div>").format(each(row, rows))
+
+
+def asked(weights: Any) -> dict[str, float]:
+    """The weights that a page sent.
+
+    Raises:
+        InputError: they are none.
+    """
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(weight, int | float) and 0 <= weight <= 1 for weight in weights.values()
+    ):
+        raise InputError("A weight lies between 0 and 1; reload the page and try again.")
+    return {str(witness): float(weight) for witness, weight in weights.items()}
+
+
+def preview(report: Report) -> Markup:
+    """The verdict that a report which was weighed anew comes to."""
+    people = (
+        (person_name(p.id), band(p.verdict.label), numbers(p.verdict)) for p in report.tracks if len(report.tracks) > 1
+    )
+    body = Markup(
+        '<div role="status"><h3>{}: your weighting</h3><p class="quiet">{}</p><p>{}</p><ul>{}</ul>'
+        '<p class="quiet">Not recorded, and in no report: the verdict above stands.</p></div>'
+    ).format(
+        band(report.verdict.label),
+        numbers(report.verdict),
+        report.verdict.reason,
+        each("<li>{}: {}. {}</li>", people),
+    )
+    return boxed("preview", report.verdict.label, body)
+
+
+def _witnesses(report: Report) -> dict[str, Finding]:
+    """By witness a finding that has something to be weighed."""
+    return {finding.witness: finding for finding in reversed(report.findings) if finding.weighing}
+
+
+def _called(report: Report, finding: Finding) -> str:
+    remark = "" if finding.calibrated else " (uncalibrated)"
+    return f"{method_name(report, finding)} · {finding.region}{remark}"
