@@ -24,8 +24,7 @@ def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
     scored = [f for f in findings if f.fake is not None]
-    methods = dict.fromkeys(f.detector for f in scored)
-    heard = "; ".join(_say([f for f in scored if f.detector == method]) for method in methods)
+    heard = _say(scored[0]) if len(scored) == 1 else _list(scored)
     basis = basis_of(findings)
     # Nobody measured how high clips score by uncalibrated methods alone.
     meaning = "" if basis == "uncalibrated" else MEANING[label]
@@ -51,12 +50,19 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
 
 
-def _say(findings: Sequence[Finding]) -> str:
-    """What one method scored, in one clause."""
-    method, first = method_title(findings[0].detector), findings[0]
-    if first.vote is not None and len(findings) == 1:
-        count = len(first.scores)
-        votes = f"{round(first.vote * count)} of {count} stretches of the clip"
-        return f"{method} scores {first.overall:.2f} from 0 to 1 on average, and one half or more in {votes}"
-    regions = ", ".join(f"{f.region} {f.overall:.2f}" for f in findings)
-    return f"{method} scores {regions} from 0 to 1 on average"
+def _say(finding: Finding) -> str:
+    method = method_title(finding.detector)
+    if finding.vote is not None:
+        count = len(finding.scores)
+        votes = f"{round(finding.vote * count)} of {count} stretches of the clip"
+        return f"{method} scores {finding.overall:.2f} from 0 to 1 on average, and one half or more in {votes}"
+    return f"{method} scores the {finding.region} region {finding.overall:.2f} from 0 to 1 on average"
+
+
+def _list(findings: Sequence[Finding]) -> str:
+    """Several findings, in one clause for each method."""
+    by_method: dict[str, list[str]] = {}
+    for f in findings:
+        by_method.setdefault(method_title(f.detector), []).append(f"{f.region} {f.overall:.2f}")
+    said = "; ".join(f"{method}: {', '.join(regions)}" for method, regions in by_method.items())
+    return f"Average scores from 0 to 1 by {said}"

@@ -70,9 +70,12 @@ def assess(findings: Sequence[Finding], length_s: float, settings: Settings) -> 
     if fused is None:
         return not_assessed(explain_person(Label.NOT_ASSESSED, findings))
     coverage = float(np.mean([_coverage(f, length_s) for f in findings]))
-    basis = basis_of(findings)
-    label = band(fused.fake, coverage, settings, calibrated=basis != "uncalibrated")
-    return Verdict(label, fused.fake, fused.interval, coverage, explain_person(label, findings), basis)
+    # What nobody calibrated never makes signs strong: the calibrated methods must say so by themselves.
+    known = fuse_findings(f for f in findings if f.calibrated)
+    strong = known is not None and known.fake >= settings.strong_signs
+    label = band(fused.fake, coverage, settings, calibrated=strong)
+    reason = explain_person(label, findings)
+    return Verdict(label, fused.fake, fused.interval, coverage, reason, basis_of(findings))
 
 
 def judge(persons: Sequence[Person], video: Video, settings: Settings) -> Verdict:

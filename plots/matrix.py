@@ -51,7 +51,8 @@ def matrix_cells(report: Report, fused: Sequence[FusedLine] = ()) -> list[Cell]:
         for line in (line for line in fused if line.track_id == person.id):
             remark = "" if line.basis == "calibrated" else f" ({line.basis})"
             text, note = style.probability(person.verdict.fake or 0.0) + remark, _interval(person.verdict.interval)
-            moments = _moments(line.time_s, line.fake, 0.0, duration_s)
+            step_s = max(scored.step_s for scored in lines.values() if scored.person == person.id)
+            moments = _moments(line.time_s, line.fake, step_s, duration_s)
             cells.append(Cell(person.id, style.FUSED, "", person.verdict.fake, text, note, moments))
         for finding in (f for f in report.findings if f.track_id == person.id):
             method = style.method_name(report, finding)
@@ -92,7 +93,7 @@ def plot_matrix(report: Report, fused: Sequence[FusedLine] = ()) -> go.Figure:
             yaxis=style.axis(
                 "",
                 tickvals=list(range(len(cells))),
-                ticktext=list(_row_names(cells, len(report.tracks) > 1)),
+                ticktext=list(_row_names(cells)),
                 range=[max(len(cells), 1) - 0.5, -0.5],
                 showgrid=False,
             ),
@@ -142,11 +143,11 @@ def _runs(time_s: Sequence[float | None], fake: Sequence[float | None]) -> Itera
             times, values = [], []
 
 
-def _row_names(cells: Sequence[Cell], several: bool) -> Iterator[str]:
-    for cell in cells:
-        person = style.person_name(cell.person) if several or not cell.region else ""
-        first, second = (f"{person} {cell.method}".strip(), cell.region) if cell.region else (person, cell.method)
-        yield f"{style.safe(first)}<br>{style.safe(second)}"
+def _row_names(cells: Sequence[Cell]) -> Iterator[str]:
+    """The person is named in the first of their rows only, so that numbers have room on a phone."""
+    for before, cell in zip((None, *cells), cells, strict=False):
+        person = [] if before and before.person == cell.person else [style.person_name(cell.person)]
+        yield "<br>".join(style.safe(line) for line in (*person, cell.method, cell.region) if line)
 
 
 def _bricks(rows: Sequence[tuple[int, Cell]], fill: dict[str, Any]) -> go.Bar:
@@ -158,7 +159,7 @@ def _bricks(rows: Sequence[tuple[int, Cell]], fill: dict[str, Any]) -> go.Bar:
         y=[i for i, _ in rows],
         width=0.92,
         marker=fill,
-        text=[cell.text for _, cell in rows],
+        text=[cell.text.replace(" uncalibrated", "<br>uncalibrated").replace(" (u", "<br>(u") for _, cell in rows],
         textfont={"color": style.ON_FILL, "size": 13},
         textposition="inside",
         insidetextanchor="middle",

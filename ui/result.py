@@ -47,7 +47,7 @@ class ReportView:
                 with gr.Accordion("Weigh the methods yourself", open=False) as self._weighing:
                     gr.HTML(Markup('<p class="hint">{}</p>').format(HINT))
                     self._panel = gr.HTML(js_on_load=READ_WEIGHTS, elem_id=f"{name}-weights")
-                self._preview = gr.HTML()
+                    self._preview = gr.HTML(elem_classes="weighed")
             self._people = gr.HTML()
             with gr.Column() as self._movement:
                 gr.HTML(

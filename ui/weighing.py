@@ -8,7 +8,7 @@ from markupsafe import Markup
 from core.errors import InputError
 from core.types import Finding, Report
 from plots.style import method_name, person_name
-from ui.markup import band, boxed, each, numbers
+from ui.markup import band, boxed, bullets, each, numbers
 from ui.messages import number
 
 HINT = (
@@ -72,24 +72,21 @@ def asked(weights: Any) -> dict[str, float]:
 
 def preview(report: Report) -> Markup:
     """The verdict that a report which was weighed anew comes to."""
-    people = (
-        (person_name(p.id), band(p.verdict.label), numbers(p.verdict)) for p in report.tracks if len(report.tracks) > 1
-    )
+    people = [f"{person_name(p.id)}: {numbers(p.verdict)}" for p in report.tracks] if len(report.tracks) > 1 else []
     body = Markup(
-        '<div role="status"><h3>{}: your weighting</h3><p class="quiet">{}</p><p>{}</p><ul>{}</ul>'
-        '<p class="quiet">Not recorded, and in no report: the verdict above stands.</p></div>'
-    ).format(
-        band(report.verdict.label),
-        numbers(report.verdict),
-        report.verdict.reason,
-        each("<li>{}: {}. {}</li>", people),
-    )
+        '<div role="status"><p>Your weighting: <strong>{}</strong></p><p class="quiet">{}</p></div>'
+        "<details><summary>Why; the recorded verdict stands as it is</summary><p>{}</p>{}</details>"
+    ).format(band(report.verdict.label), numbers(report.verdict), report.verdict.reason, bullets(people))
     return boxed("preview", report.verdict.label, body)
 
 
 def _witnesses(report: Report) -> dict[str, Finding]:
-    """By witness a finding that has something to be weighed."""
-    return {finding.witness: finding for finding in reversed(report.findings) if finding.weighing}
+    """By witness, in the report's order, a finding that has something to be weighed."""
+    witnesses: dict[str, Finding] = {}
+    for finding in report.findings:
+        if finding.weighing:
+            witnesses.setdefault(finding.witness, finding)
+    return witnesses
 
 
 def _called(report: Report, finding: Finding) -> str:
