@@ -135,7 +135,7 @@ def test_weighing_the_methods_changes_the_preview_and_a_cell_of_the_matrix_opens
     page.get_by_role("tab", name="History").click()
     page.get_by_role("button", name="Open the report on clip.mp4").first.click()
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")
-    page.locator("#history-matrix .ytick").first.click()
+    page.locator("#history-matrix .nsewdrag").first.click(position={"x": 5, "y": 5})
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused'")
     page.get_by_role("button", name="Show the highest score of lrnet").press("Enter")
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")

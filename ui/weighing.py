@@ -18,12 +18,12 @@ HINT = (
 
 READ_WEIGHTS = """const rows = () => [...element.querySelectorAll('[data-witness]')];
 const parts = (row) => [row.querySelector('[type=checkbox]'), row.querySelector('[type=range]')];
+const weight = (row) => (parts(row)[0].checked ? +parts(row)[1].value : 0);
 const say = (row) => { row.querySelector('output').value = (+parts(row)[1].value).toFixed(2); };
 const send = () => {
-  const moved = (part) => part.checked !== part.defaultChecked || part.value !== part.defaultValue;
-  const changed = rows().filter((row) => parts(row).some(moved));
-  const weights = changed.map((row) => [row.dataset.witness, parts(row)[0].checked ? +parts(row)[1].value : 0]);
-  trigger('apply', { weights: Object.fromEntries(weights) });
+  // As numbers: a browser writes 0.20 as 0.2.
+  const changed = rows().filter((row) => weight(row) !== +parts(row)[1].defaultValue);
+  trigger('apply', { weights: Object.fromEntries(changed.map((row) => [row.dataset.witness, weight(row)])) });
 };
 const reset = () => rows().forEach((row) => {
   parts(row).forEach((part) => { part.checked = part.defaultChecked; part.value = part.defaultValue; });
