@@ -76,7 +76,7 @@ def analyze(
     offsets = _offsets(genuine, weights)
     findings = [weigh(answer, weights, offsets) for answer in answers]
     persons = [describe(track, findings, settings) for track in reading.tracks]
-    verdict = judge(persons, reading, settings)
+    verdict = judge(persons, reading.video, settings)
     timings["total"] = time.perf_counter() - began
 
     log.info("analysis of %s ends: %d people, %s, %.1f s", sha256[:8], len(persons), verdict.label, timings["total"])
@@ -89,7 +89,7 @@ def analyze(
         video=reading.video,
         verdict=verdict,
         tracks=tuple(persons),
-        findings=tuple(finding for finding, _ in findings),
+        findings=tuple(findings),
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=device(),

@@ -16,6 +16,9 @@ import numpy as np
 LANDMARKS = 68
 """Points of a face, in the order of the iBUG 300-W annotation."""
 
+GAP_STEPS = 2.5
+"""Scores further apart than this many median steps leave a gap; each stands for half a step to either side."""
+
 
 class Label(StrEnum):
     """The five bands of a verdict. None of them says "real"."""
@@ -28,6 +31,8 @@ class Label(StrEnum):
 
 
 Thoroughness = Literal["fast", "standard", "thorough"]
+Basis = Literal["calibrated", "partly uncalibrated", "uncalibrated"]
+"""Whether it was measured how often the scores behind a number are right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +212,26 @@ class UsedWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """How a detector's own scores enter the verdict: all that is needed to fuse them again without the video.
+
+    Log-odds of manipulation = slope x log-odds of the score + intercept, with standard deviation `sd`; what genuine
+    clips of the same source took off is in the intercept. `reliability` in [0, 1] is the weight beside others.
+    """
+
+    slope: float
+    intercept: float
+    sd: float
+    reliability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One detector on one region of one track, as reported.
 
     `fake` is P(fake) in [0, 1] as it enters the verdict, `interval` its 90 % interval; None when skipped. Where not
-    `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers.
+    `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers;
+    `weighing` is how they came to be `fake`, None when skipped and in reports from before it was kept.
     """
 
     detector: str
@@ -227,17 +247,27 @@ class Finding:
     weights: UsedWeights | None = None
     time_s: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
+    weighing: Weighing | None = None
+
+    @property
+    def witness(self) -> str:
+        """What spoke, the same for every person: the weights' id, of which each region has its own."""
+        return self.weights.id if self.weights else f"{self.detector}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`fake` and its 90 % `interval` are None exactly when the label is `not_assessed`; `coverage` in [0, 1]."""
+    """`fake` and its 90 % `interval` are None exactly when the label is `not_assessed`; `coverage` in [0, 1].
+
+    `basis` says what the number rests on; None where there is none, and in reports from before it was kept.
+    """
 
     label: Label
     fake: float | None
     interval: tuple[float, float] | None
     coverage: float
     reason: str
+    basis: Basis | None = None
 
     def __post_init__(self) -> None:
         if (self.fake is None) != (self.label is Label.NOT_ASSESSED):
@@ -300,6 +330,19 @@ class Report:
     warnings: tuple[str, ...]
     timings_s: dict[str, float]
     device: str
+
+
+@dataclass(frozen=True, slots=True)
+class FusedLine:
+    """One person's fused P(fake) over time: at each moment that of the methods that looked at it.
+
+    A None in `time_s` and `fake` is a gap.
+    """
+
+    track_id: int
+    basis: Basis
+    time_s: tuple[float | None, ...]
+    fake: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Person, Report
+from core.types import Basis, Finding, Label, Person, Report
 from storage.database import open_database
 from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow
 
-SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores")
+SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One report in a listing: `name` is the video's, `fake` P(fake) or None, `persons` how many it found."""
+    """One report in a listing: `name` is the video's, `fake` and `basis` the verdict's, `persons` how many it found."""
 
     id: str
     created_at: str
@@ -29,6 +29,7 @@ class HistoryRow:
     duration_s: float
     label: Label
     fake: float | None
+    basis: Basis | None
     persons: int
 
 
@@ -108,6 +109,7 @@ class ReportStore:
                 column.video_duration_s,
                 column.verdict_label,
                 column.verdict_fake,
+                column.verdict_basis,
                 persons,
             )
             .where(*wanted)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
-from core.types import Label, Motion, Options, Quality, Thoroughness, UsedWeights, Verdict, Video
+from core.types import Basis, Label, Motion, Options, Quality, Thoroughness, UsedWeights, Verdict, Video, Weighing
 
 
 class JsonTuple(TypeDecorator[tuple[Any, ...]]):
@@ -88,6 +88,7 @@ class Base(DeclarativeBase):
         tuple[float, float]: JsonTuple,
         Motion: MotionBytes,
         Thoroughness: String(16),
+        Basis: String(24),
         # Text rather than the database's own enum, so that a new band needs no migration.
         Label: Enum(
             Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
@@ -169,6 +170,12 @@ class ScoreRow(Base):
     vote: Mapped[float | None]
     time_s: Mapped[tuple[float, ...]]
     scores: Mapped[tuple[float, ...]]
+    weighing: Mapped[Weighing | None] = composite(
+        mapped_column("weighing_slope", nullable=True),
+        mapped_column("weighing_intercept", nullable=True),
+        mapped_column("weighing_sd", nullable=True),
+        mapped_column("weighing_reliability", nullable=True),
+    )
 
     __table_args__ = (
         ForeignKeyConstraint(

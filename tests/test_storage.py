@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video
+from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video, Weighing
 from storage import History, HistoryRow, ReportStore, database, upgrade
 from storage.tables import Base
 
@@ -36,7 +36,7 @@ PERSON = Person(
     end_s=4.75,
     frames=112,
     face_px=143.5,
-    verdict=Verdict(Label.SOME_SIGNS, 0.71, (0.61, 0.81), 0.91, "The mouth moves oddly."),
+    verdict=Verdict(Label.SOME_SIGNS, 0.71, (0.61, 0.81), 0.91, "The mouth moves oddly.", "uncalibrated"),
     quality=Quality(55.5, 12.25, 0.95, 29.97, 0.01, 0.02, ("The face is turned away.",)),
     thumbnail=b"\xff\xd8jpeg\x00\xff",
     motion=MOTION,
@@ -56,6 +56,7 @@ FINDING = Finding(
     weights=UsedWeights("lrnet/own", "ab" * 32, "Apache-2.0"),
     time_s=(1.0, 1 / 3, 2.5),
     scores=(0.125, 1 / 7, 0.875),
+    weighing=Weighing(slope=0.9, intercept=-1 / 3, sd=0.7, reliability=0.22),
 )
 
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
@@ -67,7 +68,7 @@ REPORT = Report(
     fingerprint="cd" * 32,
     options=Options(("lrnet", "lrnet/ffpp"), ("eyes", "nose"), "thorough", "fan"),
     video=Video("ef" * 32, "holiday.mp4", 12.5, 375, 374, 29.97, 1280, 720, "h264", 90),
-    verdict=Verdict(Label.STRONG_SIGNS, 0.93, (0.83, 0.97), 0.85, "Landmarks jitter."),
+    verdict=Verdict(Label.STRONG_SIGNS, 0.93, (0.83, 0.97), 0.85, "Landmarks jitter.", "partly uncalibrated"),
     tracks=(PERSON, replace(PERSON, id=3, motion=None)),
     findings=(FINDING, Finding("xception", "eyes", 3, "skipped", reason="Eyes hidden."), UNCALIBRATED),
     warnings=("Some frames could not be read.",),
@@ -109,7 +110,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(url):
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
-    for record in (REPORT.options, PERSON, PERSON.quality, FINDING):
+    for record in (REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -175,7 +176,9 @@ def test_a_history_row_says_what_the_report_says(store):
     store.add(REPORT, owner=ANNA)
     store.add(BARE, owner=ANNA)
     bare, full = store.history(owner=ANNA).rows
-    assert full == HistoryRow("r-1", REPORT.created_at, "holiday.mp4", 12.5, Label.STRONG_SIGNS, 0.93, 2)
+    assert full == HistoryRow(
+        "r-1", REPORT.created_at, "holiday.mp4", 12.5, Label.STRONG_SIGNS, 0.93, "partly uncalibrated", 2
+    )
     assert full.label is Label.STRONG_SIGNS
     assert (bare.label, bare.fake, bare.persons) == (Label.NOT_ASSESSED, None, 0)
 
@@ -258,8 +261,8 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     """With foreign keys on, dropping the old `reports` would take every person and finding along."""
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "100% new")
-    (migrations / "versions" / "0002_rebuild.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_rebuild.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '9999', '{newest(migrations)}'\n"
         "def upgrade():\n    with op.batch_alter_table('reports', recreate='always') as batch:\n        pass\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -267,15 +270,15 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     upgrade(url)
 
     with connected(url) as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0002"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     assert store.get(REPORT.id, owner=ANNA) == REPORT
 
 
 def test_a_failed_upgrade_leaves_the_database_as_it_was(url, store, tmp_path, monkeypatch):
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations")
-    (migrations / "versions" / "0002_break.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_break.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '9999', '{newest(migrations)}'\n"
         "def upgrade():\n    op.drop_table('scores')\n    op.drop_table('no_such_table')\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -292,6 +295,11 @@ def test_an_embedded_file_is_in_wal_mode_and_survives_a_second_start(url, store)
     with connected(url) as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
     assert ReportStore(url).get(REPORT.id, owner=ANNA) == REPORT
+
+
+def newest(migrations: Path) -> str:
+    """The revision that the next one follows: files are named by it."""
+    return max(path.name for path in (migrations / "versions").glob("*.py"))[:4]
 
 
 def named(name: str) -> Report:

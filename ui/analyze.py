@@ -84,7 +84,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             status = gr.HTML(elem_id="status")
             example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, over_time=" Click the chart to move the player there.")
+    view = ReportView("analyze", find, secret, desk.settings, over_time=" Click the chart to move the player there.")
 
     def run(
         upload: str | None,
@@ -136,7 +136,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-    view.animate_after(running)
+    view.settle_after(running)
     running.failure(turn_away, status, [status, start, cancel], **QUICK)
     cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
 
