@@ -3,7 +3,10 @@
 Source: Nguyen, Yamagishi, Echizen, "Use of a Capsule Network to Detect Fake Images and Videos", arXiv 1910.12467.
 """
 
+from typing import Any
+
 import numpy as np
+import torch
 from scipy.special import expit, logit
 
 from detectors.appearance import Appearance, against
@@ -29,6 +32,10 @@ class Capsule(Appearance):
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         (votes,) = self._engine.run(tensor)
         return logit(stretched(expit(against(votes.astype(np.float64), self._profile.fake_index)).mean(axis=1)))
+
+    def answer(self, output: Any) -> torch.Tensor:
+        fake: torch.Tensor = against(output, self._profile.fake_index).sigmoid().mean(dim=1)
+        return fake
 
 
 def stretched(fake: np.ndarray) -> np.ndarray:

@@ -15,7 +15,21 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video
+from core.types import (
+    Contributions,
+    Exhibit,
+    Finding,
+    Label,
+    Motion,
+    Occlusion,
+    Options,
+    Person,
+    Quality,
+    Report,
+    UsedWeights,
+    Verdict,
+    Video,
+)
 from storage import History, HistoryRow, ReportStore, database, upgrade
 from storage.tables import Base
 
@@ -58,6 +72,22 @@ FINDING = Finding(
     scores=(0.125, 1 / 7, 0.875),
 )
 
+EXHIBIT = Exhibit(
+    detector="lipforensics",
+    region="mouth",
+    track_id=7,
+    weights="lipforensics/own",
+    time_s=1 / 3,
+    score=0.1 + 0.2,
+    crop=b"\xff\xd8crop\x00\xff",
+    frame=b"\xff\xd8frame\x00\xff",
+    to_frame=(1.5, 1 / 3, 10.0, -1 / 3, 1.5, 20.0),
+    heat=np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3),
+    contributions=Contributions((0.04, 0.08), (1 / 3, -2.5), (0.25, 0.75), 0.125),
+)
+
+OCCLUSION = Occlusion(track_id=7, region="mouth", fake=0.1 + 0.2, hidden=1 / 7, moved={"lipforensics/own": -1 / 3})
+
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
 
 REPORT = Report(
@@ -73,6 +103,8 @@ REPORT = Report(
     warnings=("Some frames could not be read.",),
     timings_s={"video": 1.5, "landmarks": 2.25},
     device="cpu",
+    exhibits=(EXHIBIT, replace(EXHIBIT, contributions=None)),
+    occlusions=(OCCLUSION, replace(OCCLUSION, region="nose")),
 )
 
 BARE = Report(
@@ -109,7 +141,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(url):
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
-    for record in (REPORT.options, PERSON, PERSON.quality, FINDING):
+    for record in (REPORT, REPORT.options, PERSON, PERSON.quality, FINDING, EXHIBIT):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -134,6 +166,13 @@ def test_a_motion_keeps_its_times_exactly_and_its_landmarks_within_the_stated_er
     assert back.raw.dtype == back.calibrated.dtype == np.float32
     assert np.abs(back.raw - MOTION.raw)[inside].max() <= 2.5e-4
     assert np.abs(back.calibrated - MOTION.calibrated).max() <= 2.5e-4
+
+
+def test_a_heat_map_keeps_its_shape_and_its_values_within_the_stated_error(store):
+    store.add(REPORT, owner=ANNA)
+    back = store.get(REPORT.id, owner=ANNA).exhibits[0].heat
+    assert (back.dtype, back.shape) == (np.float32, EXHIBIT.heat.shape)
+    assert np.abs(back - EXHIBIT.heat).max() <= 1 / 510
 
 
 def test_a_deleted_report_leaves_no_row_in_any_table(url, store):
@@ -258,8 +297,8 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     """With foreign keys on, dropping the old `reports` would take every person and finding along."""
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "100% new")
-    (migrations / "versions" / "0002_rebuild.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_rebuild.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '9999', '{newest()}'\n"
         "def upgrade():\n    with op.batch_alter_table('reports', recreate='always') as batch:\n        pass\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -267,15 +306,15 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     upgrade(url)
 
     with connected(url) as connection:
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0002"
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     assert store.get(REPORT.id, owner=ANNA) == REPORT
 
 
 def test_a_failed_upgrade_leaves_the_database_as_it_was(url, store, tmp_path, monkeypatch):
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations")
-    (migrations / "versions" / "0002_break.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (migrations / "versions" / "9999_break.py").write_text(
+        f"from alembic import op\nrevision, down_revision = '9999', '{newest()}'\n"
         "def upgrade():\n    op.drop_table('scores')\n    op.drop_table('no_such_table')\n"
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
@@ -292,6 +331,11 @@ def test_an_embedded_file_is_in_wal_mode_and_survives_a_second_start(url, store)
     with connected(url) as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
     assert ReportStore(url).get(REPORT.id, owner=ANNA) == REPORT
+
+
+def newest() -> str:
+    """The last of our migrations."""
+    return max(path.name for path in (database.MIGRATIONS / "versions").glob("0*.py")).split("_")[0]
 
 
 def named(name: str) -> Report:
