@@ -26,6 +26,8 @@ class Card:
     regions: tuple[str, ...]
     limits: str
     """One or two sentences: where it is known to fail."""
+    heat: str = ""
+    """One sentence: what the heat in its exhibits shows."""
 
 
 class Detector(ABC):

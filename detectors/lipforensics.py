@@ -33,6 +33,8 @@ class LipForensics(Appearance):
         regions=("mouth",),
         limits="Needs a second of a visible mouth at 20 frames a second or more; says little of a mouth that does not "
         "move. One half is no calibrated threshold: genuine footage of other kinds may score high.",
+        heat="What each place of the frame that adds most to the clip adds to it; every frame has seen the others, so "
+        "time and place are rough.",
     )
     batch = 8
 

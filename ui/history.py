@@ -8,9 +8,10 @@ from markupsafe import Markup
 
 from core.types import Label
 from storage import History, HistoryRow, ReportStore
+from ui.exhibits import Find
 from ui.markup import band, table, titled
 from ui.messages import BANDS, QUICK, clock, friendly, number
-from ui.result import Find, ReportView
+from ui.result import ReportView
 from ui.visit import visitor
 
 PAGE_SIZE = 10

@@ -12,11 +12,9 @@ from core.contract import as_json
 from core.types import Finding, Person, Report
 from plots import plot_landmarks, plot_matrix, plot_timeline
 from plots.style import method_name, person_name
+from ui.exhibits import ExhibitsView, Find
 from ui.markup import band, boxed, bullets, facts, gauge, numbers, table, titled
 from ui.messages import clock, friendly, number, percent
-
-Find = Callable[[str, str | None, gr.Request], Report]
-"""The report of an id, for the visitor whose secret and request are given."""
 
 
 class ReportView:
@@ -52,11 +50,13 @@ class ReportView:
                     )
                 )
                 self._matrix = gr.Plot(show_label=False)
+            self._exhibits = ExhibitsView(find, secret, self._report_id)
             self._tables = gr.HTML()
         self._frames = gr.JSON(visible=False)
         self.outputs = [
             *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
             *(self._person, self._landmarks, self._frames, self._overview, self._matrix, self._tables),
+            *self._exhibits.outputs,
         ]
 
         @friendly
@@ -97,7 +97,7 @@ class ReportView:
             self._overview: some,
             self._matrix: plot_matrix(report),
             self._tables: Markup("").join([quality(report), findings(report), warnings(report), details(report)]),
-        }
+        } | self._exhibits.show(report)
 
     def hide(self) -> dict[Any, Any]:
         return {self._report_id: "", self._whole: gr.update(visible=False)}
