@@ -26,13 +26,13 @@ def heat_on_crop(exhibit: Exhibit, side_px: tuple[int, int]) -> np.ndarray:
 
 def heat_on_frame(exhibit: Exhibit) -> np.ndarray:
     """float32 (H, W) in [0, 1] over the small frame; 0 outside the crop."""
-    crop, frame = _size_px(exhibit.crop), _size_px(exhibit.frame)
+    crop, frame = size_px(exhibit.crop), size_px(exhibit.frame)
     return cv2.warpAffine(heat_on_crop(exhibit, crop), _to_frame(exhibit), frame, flags=cv2.INTER_LINEAR)
 
 
 def crop_on_frame(exhibit: Exhibit) -> np.ndarray:
     """float64 (4, 2): the corners of the crop in px of the small frame."""
-    width, height = _size_px(exhibit.crop)
+    width, height = size_px(exhibit.crop)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
     transform = _to_frame(exhibit)
     placed: np.ndarray = corners @ transform[:, :2].T + transform[:, 2]
@@ -60,6 +60,12 @@ def draw_on_frame(exhibit: Exhibit) -> bytes:
     return _png(image)
 
 
+def css_scale() -> str:
+    """The colours from heat 0 to 1 for a CSS gradient, each as opaque as it is drawn."""
+    shares = np.linspace(0, OPAQUE, len(RAMP))
+    return ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f} / {a:.2f})" for (r, g, b), a in zip(RAMP, shares, strict=True))
+
+
 def contribution_bars(contributions: Contributions) -> list[tuple[float, float, float]]:
     """Start s, end s and log-odds of each frame's bar."""
     times = contributions.time_s
@@ -79,7 +85,7 @@ def _to_frame(exhibit: Exhibit) -> np.ndarray:
     return np.array(exhibit.to_frame, np.float64).reshape(2, 3)
 
 
-def _size_px(picture: bytes) -> tuple[int, int]:
+def size_px(picture: bytes) -> tuple[int, int]:
     """Width and height of a JPEG."""
     height, width = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE).shape[:2]
     return width, height

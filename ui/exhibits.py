@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from core.types import Contributions, Exhibit, Occlusion, Report
 from detectors import DETECTORS
-from plots.heatmaps import contribution_bars, draw_on_crop, draw_on_frame, hottest
+from plots.heatmaps import OPAQUE, RAMP, contribution_bars, draw_on_crop, draw_on_frame, hottest, size_px
 from plots.style import person_name
 from ui.markup import each, table, titled
 from ui.messages import clock, friendly, number
@@ -76,22 +76,27 @@ def gallery(report: Report, person: int, method: str = ALL) -> Markup:
     """The exhibits of one person, by all methods or by the weights of this id, and what hiding regions changes."""
     chosen = [e for e in report.exhibits if e.track_id == person and method in (ALL, e.weights)]
     figures = Markup("").join(map(_figure, chosen))
-    found = Markup('<div class="gallery">{}</div>').format(figures) if chosen else Markup("")
+    found = Markup('<div class="gallery">{}{}</div>').format(_SCALE, figures) if chosen else Markup("")
     return found + occlusion_table([row for row in report.occlusions if row.track_id == person])
 
 
 def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
-    """What hiding each region of one person does, fused and by method."""
+    """What hiding each region of one person does, to the fused score and to that of each method."""
     if not rows:
         return Markup("")
-    methods = list(rows[0].moved)
-    heads = ["Hidden", "Result", "With it hidden", *(f"{method} moves by" for method in methods)]
-    lines = [
-        [row.region, number(row.fake), f"{number(row.hidden)} ({_signed(row.hidden - row.fake)})"]
-        + [_signed(row.moved[method]) for method in methods]
-        for row in rows
-    ]
-    return titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, lines)
+    heads = ["Score", "With all to see", *(f"Without {row.region}" for row in rows)]
+    fused = ["All methods together", number(rows[0].fake)]
+    fused += [f"{number(row.hidden)} ({_signed(row.hidden - row.fake)})" for row in rows]
+    alone = [[f"{method} alone", "", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved]
+    return titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
+
+
+_SCALE = Markup(
+    '<p class="scale quiet"><label><input type="checkbox" checked> Show the heat</label> '
+    '<span>0</span><span class="ramp" style="background: linear-gradient(90deg, {})"></span><span>1</span></p>'
+).format(
+    ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f} / {OPAQUE * i / (len(RAMP) - 1):.2f})" for i, (r, g, b) in enumerate(RAMP))
+)
 
 
 def _figure(exhibit: Exhibit) -> Markup:
@@ -105,9 +110,10 @@ def _figure(exhibit: Exhibit) -> Markup:
         (exhibit.frame, f"The frame at {at_s}, with the same heat at its place.", draw_on_frame(exhibit)),
     ]
     layers = each(
-        '<span class="layers"><img src="data:image/jpeg;base64,{}" alt="{}">'
+        # Shares of the width by the shape of each picture make them equally high.
+        '<span class="layers" style="flex-grow: {:.3f}"><img src="data:image/jpeg;base64,{}" alt="{}">'
         '<img class="heat" src="data:image/png;base64,{}" alt=""></span>',
-        [(_base64(picture), alt, _base64(heat)) for picture, alt, heat in pictures],
+        [(_aspect(picture), _base64(picture), alt, _base64(heat)) for picture, alt, heat in pictures],
     )
     return Markup(
         '<figure class="exhibit"><div class="pictures">{}</div>{}<figcaption><strong>{}</strong> · {} ({}) · region {} '
@@ -126,12 +132,17 @@ def _figure(exhibit: Exhibit) -> Markup:
     )
 
 
+def _aspect(picture: bytes) -> float:
+    width, height = size_px(picture)
+    return width / height
+
+
 WIDTH, HEIGHT = 320, 96
 """Of the small chart, in its own units."""
 
 
 def _course(contributions: Contributions) -> Markup:
-    """Bars over time: above the line a frame speaks for manipulation, below it against; dots are attention."""
+    """Bars over time: above the line a frame speaks for manipulation, below it against; the thin line is attention."""
     bars = contribution_bars(contributions)
     start, end = bars[0][0], bars[-1][1]
     peak = max(max(abs(added) for *_, added in bars), 1e-9)
@@ -155,23 +166,21 @@ def _course(contributions: Contributions) -> Markup:
         ],
     )
     most = max(contributions.weights, default=1.0)
-    dots = each(
-        '<circle cx="{:.1f}" cy="{:.1f}" r="2.5"><title>attention {:.0%}</title></circle>',
-        [
-            ((x(a) + x(b)) / 2, HEIGHT - 3 - weight / most * (HEIGHT - 6), weight)
-            for (a, b, _), weight in zip(bars, contributions.weights, strict=False)
-        ],
+    points = " ".join(
+        f"{(x(a) + x(b)) / 2:.1f},{HEIGHT - 3 - weight / most * (HEIGHT - 6):.1f}"
+        for (a, b, _), weight in zip(bars, contributions.weights, strict=False)
     )
+    attention = Markup('<polyline points="{}"/>').format(points) if points else ""
     low, high = min(added for *_, added in bars), max(added for *_, added in bars)
     words = (
         f"What each frame from {clock(start)} to {clock(end)} adds to the log-odds, {_signed(low)} to {_signed(high)}: "
         "above the line for manipulation, below it against"
-        + (f"; dots: attention, up to {most:.0%}." if contributions.weights else ".")
+        + (f"; the thin line is attention, up to {most:.0%}." if contributions.weights else ".")
     )
     return Markup(
         '<div class="course"><svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}'
         '<line x1="0" x2="{}" y1="{}" y2="{}"/>{}</svg><p class="quiet">{}</p></div>'
-    ).format(WIDTH, HEIGHT, words, drawn, WIDTH, HEIGHT / 2, HEIGHT / 2, dots, words)
+    ).format(WIDTH, HEIGHT, words, drawn, WIDTH, HEIGHT / 2, HEIGHT / 2, attention, words)
 
 
 def _signed(moved: float) -> str:
