@@ -59,7 +59,7 @@ def describe(track: Track, findings: Sequence[Finding], settings: Settings) -> P
         face_px=float(np.median(np.ptp(track.landmarks[:, :, 0], axis=1))),
         verdict=assess(mine, end_s - start_s, settings),
         quality=track.quality,
-        thumbnail=_jpeg(track.thumbnail),
+        thumbnail=jpeg(track.thumbnail),
         motion=_motion(track, mine),
     )
 
@@ -130,6 +130,7 @@ def _motion(track: Track, findings: Sequence[Finding]) -> Motion:
     return Motion(track.time_s[where], raw_in_crop(track, where), track.calibrated[where], track.seen[where])
 
 
-def _jpeg(image: np.ndarray) -> bytes:
+def jpeg(image: np.ndarray) -> bytes:
+    """Of a picture uint8 (h, w, 3) RGB."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()

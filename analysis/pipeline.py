@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.calibration import source_offset
+from analysis.exhibits import explain, scene_look
 from analysis.findings import describe, judge, weigh
 from core.errors import NotApplicable
 from core.settings import VERSION, Settings
@@ -50,6 +51,7 @@ def analyze(
     limit_threads()
     chosen = choose(options.detectors, choices(manifest, settings), options.regions)
     looks = [look for c in chosen if c.ready for look in looks_of(c, options.thoroughness)]
+    looks.append(scene_look(options.thoroughness))
     sha256, fingerprint = identify(path, options, chosen, settings, references)
     log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
 
@@ -77,6 +79,10 @@ def analyze(
     findings = [weigh(answer, weights, offsets) for answer in answers]
     persons = [describe(track, findings, settings) for track in reading.tracks]
     verdict = judge(persons, reading.video, settings)
+    with _timed(timings, "explanations"):
+        exhibits, occlusions = explain(
+            reading.tracks, answers, chosen, offsets, settings, options.thoroughness, on_progress
+        )
     timings["total"] = time.perf_counter() - began
 
     log.info("analysis of %s ends: %d people, %s, %.1f s", sha256[:8], len(persons), verdict.label, timings["total"])
@@ -93,6 +99,8 @@ def analyze(
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=device(),
+        exhibits=tuple(exhibits),
+        occlusions=tuple(occlusions),
     )
 
 

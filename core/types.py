@@ -192,6 +192,39 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class Contributions:
+    """What each of T frames adds to the log-odds of a clip: `log_odds` and `bias` add up to those of the clip.
+
+    `time_s` s; `weights` sum to 1, or () where all frames count alike. Each frame has seen the whole clip, so this says
+    only roughly when.
+    """
+
+    time_s: tuple[float, ...]
+    log_odds: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saliency:
+    """Where a network looked for signs of manipulation, in one crop.
+
+    `index` int, the position in the track; `time_s` and `score` those of the answer it stands behind; `image` uint8
+    (s, s, 3) RGB, what the network saw; `to_frame` (2, 3), takes px of it to px of the frame; `heat` float32 (h, w) in
+    [0, 1] over the whole image. The hottest place is as hot as the score is high, so a face that raised no suspicion
+    stays cold.
+    """
+
+    index: int
+    time_s: float
+    score: float
+    image: np.ndarray
+    to_frame: np.ndarray
+    heat: np.ndarray
+    contributions: Contributions | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A detector could not look at a track; `reason` is a sentence for the person at the page."""
 
@@ -311,6 +344,43 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Exhibit:
+    """Where one method looked in one frame, as reported; not proof.
+
+    `weights` is an id; `score` P(fake) of this moment, the method's own; `crop` a JPEG of what the network saw, `frame`
+    one of the whole picture, scaled down; `to_frame` the (2, 3) row by row that take px of the crop to px of that;
+    `heat` float32 (h, w) in [0, 1] over the crop, see `Saliency`.
+    """
+
+    detector: str
+    region: str
+    track_id: int
+    weights: str
+    time_s: float
+    score: float
+    crop: bytes = field(repr=False)
+    frame: bytes = field(repr=False)
+    to_frame: tuple[float, ...]
+    heat: np.ndarray = field(repr=False, compare=False)
+    contributions: Contributions | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Occlusion:
+    """How the score of one person moves when a region of their face is hidden, in the moments that mattered most.
+
+    `fake` and `hidden` are the fused P(fake) of these moments before and after; `moved`, by weights id, how far each
+    method's own score moves: below 0 where the region spoke for manipulation.
+    """
+
+    track_id: int
+    region: str
+    fake: float
+    hidden: float
+    moved: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
@@ -330,6 +400,8 @@ class Report:
     warnings: tuple[str, ...]
     timings_s: dict[str, float]
     device: str
+    exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
+    occlusions: tuple[Occlusion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
-from core.types import Basis, Finding, Label, Person, Report
+from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report
 from storage.database import open_database
-from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow
+from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
+PARTS = ("tracks", "findings", "exhibits", "occlusions")
+"""The fields of a `Report` that have tables of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class ReportStore:
         self._session = sessionmaker(open_database(url))
 
     def add(self, report: Report, *, owner: str) -> None:
-        """Keeps a report whole, save for its motions, whose landmarks are rounded as `storage.tables` says."""
+        """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says."""
         with self._session.begin() as session:
             session.add(_row(report, owner))
 
@@ -139,7 +141,9 @@ def _row(report: Report, owner: str) -> ReportRow:
         owner=owner,
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
-        **_copy(report, *_names(Report, "tracks", "findings")),
+        exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
+        occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
+        **_copy(report, *_names(Report, *PARTS)),
     )
 
 
@@ -155,7 +159,9 @@ def _report(row: ReportRow) -> Report:
     return Report(
         tracks=tuple(Person(**_copy(person, *_names(Person))) for person in row.tracks),
         findings=tuple(_finding(finding) for finding in row.findings),
-        **_copy(row, *_names(Report, "tracks", "findings")),
+        exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
+        occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
+        **_copy(row, *_names(Report, *PARTS)),
     )
 
 

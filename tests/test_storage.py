@@ -15,7 +15,22 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video, Weighing
+from core.types import (
+    Contributions,
+    Exhibit,
+    Finding,
+    Label,
+    Motion,
+    Occlusion,
+    Options,
+    Person,
+    Quality,
+    Report,
+    UsedWeights,
+    Verdict,
+    Video,
+    Weighing,
+)
 from storage import History, HistoryRow, ReportStore, database, upgrade
 from storage.tables import Base
 
@@ -59,6 +74,22 @@ FINDING = Finding(
     weighing=Weighing(slope=0.9, intercept=-1 / 3, sd=0.7, reliability=0.22),
 )
 
+EXHIBIT = Exhibit(
+    detector="lipforensics",
+    region="mouth",
+    track_id=7,
+    weights="lipforensics/own",
+    time_s=1 / 3,
+    score=0.1 + 0.2,
+    crop=b"\xff\xd8crop\x00\xff",
+    frame=b"\xff\xd8frame\x00\xff",
+    to_frame=(1.5, 1 / 3, 10.0, -1 / 3, 1.5, 20.0),
+    heat=np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3),
+    contributions=Contributions((0.04, 0.08), (1 / 3, -2.5), (0.25, 0.75), 0.125),
+)
+
+OCCLUSION = Occlusion(track_id=7, region="mouth", fake=0.1 + 0.2, hidden=1 / 7, moved={"lipforensics/own": -1 / 3})
+
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
 
 REPORT = Report(
@@ -74,6 +105,8 @@ REPORT = Report(
     warnings=("Some frames could not be read.",),
     timings_s={"video": 1.5, "landmarks": 2.25},
     device="cpu",
+    exhibits=(EXHIBIT, replace(EXHIBIT, contributions=None)),
+    occlusions=(OCCLUSION, replace(OCCLUSION, region="nose")),
 )
 
 BARE = Report(
@@ -110,7 +143,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(url):
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
-    for record in (REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING):
+    for record in (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -135,6 +168,13 @@ def test_a_motion_keeps_its_times_exactly_and_its_landmarks_within_the_stated_er
     assert back.raw.dtype == back.calibrated.dtype == np.float32
     assert np.abs(back.raw - MOTION.raw)[inside].max() <= 2.5e-4
     assert np.abs(back.calibrated - MOTION.calibrated).max() <= 2.5e-4
+
+
+def test_a_heat_map_keeps_its_shape_and_its_values_within_the_stated_error(store):
+    store.add(REPORT, owner=ANNA)
+    back = store.get(REPORT.id, owner=ANNA).exhibits[0].heat
+    assert (back.dtype, back.shape) == (np.float32, EXHIBIT.heat.shape)
+    assert np.abs(back - EXHIBIT.heat).max() <= 1 / 510
 
 
 def test_a_deleted_report_leaves_no_row_in_any_table(url, store):

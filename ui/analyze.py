@@ -12,9 +12,10 @@ from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
 from detectors import choices
 from preprocessing.landmarks import landmark_backends
+from ui.exhibits import Find
 from ui.markup import each
 from ui.messages import QUICK, Refusal, duration, told
-from ui.result import Find, ReportView
+from ui.result import ReportView
 from ui.uploads import discard, several_files
 from ui.visit import Answer, Desk
 

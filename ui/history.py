@@ -8,9 +8,10 @@ from markupsafe import Markup
 
 from core.types import Label
 from storage import History, HistoryRow
+from ui.exhibits import Find
 from ui.markup import band, remark, table, titled
 from ui.messages import BANDS, QUICK, clock, friendly, number
-from ui.result import Find, ReportView
+from ui.result import ReportView
 from ui.visit import Desk, visitor
 
 PAGE_SIZE = 10

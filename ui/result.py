@@ -14,12 +14,10 @@ from core.settings import Settings
 from core.types import Finding, Person, Report
 from plots import plot_landmarks, plot_matrix, plot_timeline, yours
 from plots.style import method_name, person_name
+from ui.exhibits import ExhibitsView, Find
 from ui.markup import band, boxed, bullets, facts, gauge, numbers, table, titled
 from ui.messages import QUICK, clock, friendly, number, percent
 from ui.weighing import HINT, READ_WEIGHTS, asked, panel, preview
-
-Find = Callable[[str, str | None, gr.Request], Report]
-"""The report of an id, for the visitor whose secret and request are given."""
 
 
 class ReportView:
@@ -69,12 +67,14 @@ class ReportView:
                     )
                 )
                 self._matrix = gr.Plot(show_label=False, elem_id=f"{name}-matrix")
+            self._exhibits = ExhibitsView(find, secret, self._report_id)
             self._tables = gr.HTML()
         self._frames, self._yours = gr.JSON(visible=False), gr.JSON(visible=False)
         self.outputs = [
             *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
             *(self._weighing, self._panel, self._preview),
             *(self._person, self._landmarks, self._frames, self._overview, self._matrix, self._tables),
+            *self._exhibits.outputs,
         ]
 
         @friendly
@@ -139,7 +139,7 @@ class ReportView:
             self._overview: some,
             self._matrix: plot_matrix(report, fused),
             self._tables: Markup("").join([quality(report), findings(report), warnings(report), details(report)]),
-        }
+        } | self._exhibits.show(report)
 
     def hide(self) -> dict[Any, Any]:
         return {self._report_id: "", self._whole: gr.update(visible=False)}
