@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analysis.disagreement import disagreement, method_title
 from analysis.fusion import basis_of, unfit
-from core.types import Basis, Finding, Label, Person
+from core.types import Basis, ChangeName, Finding, Label, Person, Trial
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -17,6 +17,8 @@ CAUTION: dict[Basis | None, str] = {
     "uncalibrated": "This is uncalibrated: how often it is right was not measured.",
     "partly uncalibrated": "Part of this is uncalibrated: how often it is right was not measured.",
 }
+AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
+"""A clip that was changed, in words that follow a verb."""
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
@@ -48,6 +50,18 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
             rest += f" Person {p.id} scores higher and does not decide: {unfit(p, persons)}."
     lead = "Nobody stands out; the highest score is that of" if label is Label.NO_SIGNS else "The verdict rests on"
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
+
+
+def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
+    """Whether this verdict changed its band when the clip was changed; empty where it did not."""
+    moved = [
+        f"{trial.label.replace('_', ' ')} ({trial.fake:.2f}) {AFTER[trial.change]}"
+        for trial in trials
+        if trial.fake is not None and trial.label is not label
+    ]
+    unstable = [f"Unstable: the same methods say {' and '.join(moved)}."] if moved else []
+    lost = [f"Could not be assessed {AFTER[trial.change]}: {trial.reason}" for trial in trials if trial.fake is None]
+    return " ".join(unstable + lost)
 
 
 def _say(finding: Finding) -> str:

@@ -343,6 +343,24 @@ class Person:
     motion: Motion | None = field(repr=False, compare=False, default=None)
 
 
+ChangeName = Literal["re-encoded", "scaled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a verdict when the clip was changed in a way that should not matter.
+
+    `track_id` is the person's, None for the whole video; `fake` is None exactly when the label is `not_assessed`, and
+    then `reason` says why.
+    """
+
+    change: ChangeName
+    track_id: int | None
+    label: Label
+    fake: float | None
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Exhibit:
     """Where one method looked in one frame, as reported; not proof.
@@ -385,7 +403,7 @@ class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
-    weights, version.
+    weights, version. `trials` were made where it was thorough and something could be assessed.
     """
 
     id: str
@@ -402,6 +420,7 @@ class Report:
     device: str
     exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
     occlusions: tuple[Occlusion, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ..
 
     Raises:
         InputError: a detector or a region is unknown.
-        WeightsError: of a named detector nothing is ready.
+        WeightsError: of a named detector nothing is ready, or none has weights for any of the regions.
     """
     known = list(dict.fromkeys(region for choice in offered for region in choice.card.regions))
     for region in regions:
@@ -79,6 +79,11 @@ def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ..
         for choice in _set_of(name, offered)
         if (choice.weights.region in regions if regions and len(choice.card.regions) > 1 else choice.ready)
     ]
+    if not chosen:
+        have = ", ".join(dict.fromkeys(c.weights.region for name in names for c in _set_of(name, offered)))
+        raise WeightsError(
+            f"The chosen detectors have no weights for {', '.join(regions)}; they have some for: {have}."
+        )
     return list(dict.fromkeys(chosen))
 
 

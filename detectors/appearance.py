@@ -65,7 +65,8 @@ class Appearance(Detector):
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
         profile = InputProfile.model_validate(weights.input)
         frames = FRAMES[thoroughness]
-        return (Look(profile.crop, None if profile.clip_frames else min(frames, profile.frames or frames)),)
+        wanted = None if profile.clip_frames else min(frames, profile.frames or frames)
+        return (Look(profile.crop, wanted, profile.sampling),)
 
     def score(self, track: Track) -> Scores:
         crops = self._crops(track)

@@ -28,6 +28,9 @@ class Card:
     """One or two sentences: where it is known to fail."""
     heat: str = ""
     """One sentence: what the heat in its exhibits shows."""
+    cost: float = 1.0
+    """Time for one crop over that of finding the faces in a frame: guessed from the size of the network, and used only
+    until it is timed on the machine at hand."""
 
 
 class Detector(ABC):

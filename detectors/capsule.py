@@ -27,6 +27,7 @@ class Capsule(Appearance):
         limits="Learned FaceForensics++; much weaker on newer methods. The second softmax that published evaluations "
         "apply is left out, and the narrow range of its answers is stretched to 0 to 1.",
         heat="Grad-CAM: places whose features would raise the score most if there were more of them.",
+        cost=4,
     )
     batch = 1
 

@@ -31,6 +31,7 @@ class GenD(Appearance):
         limits="The strongest on methods it has not seen, but blind to pictures that are generated whole, and slow on "
         "a CPU. The published demo answers 0 where it finds no face; here that is no answer.",
         heat="Patches whose attention reaches the answer and raises it, followed through the upper half of its layers.",
+        cost=22,
     )
     batch = 1
 

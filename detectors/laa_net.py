@@ -27,6 +27,7 @@ class LAANet(Appearance):
         limits="Blind to faces that are generated whole, and sensitive to noise. Its zero is not calibrated; the "
         "published script holds the raw logit against 0.5, here it becomes a probability first.",
         heat="Its own map of places where it suspects a seam, on its own scale.",
+        cost=6,
     )
     batch = 1
 

@@ -35,6 +35,7 @@ class LipForensics(Appearance):
         "move. One half is no calibrated threshold: genuine footage of other kinds may score high.",
         heat="What each place of the frame that adds most to the clip adds to it; every frame has seen the others, so "
         "time and place are rough.",
+        cost=0.2,
     )
     batch = 8
 

@@ -63,6 +63,7 @@ class LRNet(Detector):
         limits="Knows the face swaps it was trained on; near chance on methods and footage it has not seen. "
         "Needs three seconds of one face at 20 to 35 frames a second.",
         heat="Points by how much the score falls when each is taken out; the picture itself was not looked at.",
+        cost=0.01,
     )
 
     def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:

@@ -11,13 +11,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
-from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report
+from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.database import open_database
-from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow
+from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
-PARTS = ("tracks", "findings", "exhibits", "occlusions")
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
 """The fields of a `Report` that have tables of their own."""
 
 
@@ -143,6 +143,7 @@ def _row(report: Report, owner: str) -> ReportRow:
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
         occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
+        trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
         **_copy(report, *_names(Report, *PARTS)),
     )
 
@@ -161,6 +162,7 @@ def _report(row: ReportRow) -> Report:
         findings=tuple(_finding(finding) for finding in row.findings),
         exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
         occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
+        trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
         **_copy(row, *_names(Report, *PARTS)),
     )
 

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, re
 
 from core.types import (
     Basis,
+    ChangeName,
     Contributions,
     Label,
     Motion,
@@ -123,6 +124,7 @@ class Base(DeclarativeBase):
         np.ndarray: HeatBytes,
         Thoroughness: String(16),
         Basis: String(24),
+        ChangeName: String(16),
         # Text rather than the database's own enum, so that a new band needs no migration.
         Label: Enum(
             Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
@@ -146,6 +148,7 @@ class ReportRow(Base):
     findings: Mapped[list["FindingRow"]] = relationship(order_by="FindingRow.position", lazy="selectin")
     exhibits: Mapped[list["ExhibitRow"]] = relationship(order_by="ExhibitRow.position", lazy="selectin")
     occlusions: Mapped[list["OcclusionRow"]] = relationship(order_by="OcclusionRow.position", lazy="selectin")
+    trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
@@ -172,6 +175,19 @@ class PersonRow(Base):
     quality: Mapped[Quality] = composite(Quality, column_template="quality_%s")
     thumbnail: Mapped[bytes]
     motion: Mapped[Motion | None]
+
+
+class TrialRow(Base):
+    __tablename__ = "trials"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The place in the report's `trials`, from 0."""
+    change: Mapped[ChangeName]
+    track_id: Mapped[int | None]
+    label: Mapped[Label]
+    fake: Mapped[float | None]
+    reason: Mapped[str | None]
 
 
 class FindingRow(Base):

@@ -187,7 +187,8 @@ def track_for(bench: Bench, frames: int = FRAMES) -> Track:
         thumbnail=np.zeros((4, 4, 3), np.uint8),
         crops=crops,
     )
-    for array in (track.time_s, boxes, landmarks, track.calibrated, *(c.images for c in crops.values())):
+    seen = [array for c in crops.values() for array in (c.index, c.images, c.to_frame)]
+    for array in (track.time_s, boxes, landmarks, track.calibrated, *seen):
         array.flags.writeable = False
     return track
 
@@ -231,24 +232,37 @@ def test_the_same_track_gives_the_same_scores_whatever_the_batch(
         np.testing.assert_allclose(bench.open().score(track).fake, scores.fake, atol=1e-5)
 
 
-def test_every_region_is_scored_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
+def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
     for region in bench.case.cls.card.regions[1:]:
-        other = bench.open(region, masked=True).score(track)
+        detector = bench.open(region, masked=True)
+        other, again = detector.score(track), detector.score(track)
+        detector._batch = 3  # type: ignore[attr-defined]
         assert other.region == region
         assert np.isfinite(other.fake).all()
         assert (other.fake >= 0).all()
         assert (other.fake <= 1).all()
+        assert 0 <= other.overall <= 1
+        assert other.time_s.tolist() == scores.time_s.tolist()
+        assert again.fake.tolist() == other.fake.tolist()
+        np.testing.assert_allclose(detector.score(track).fake, other.fake, atol=1e-5)
         assert np.abs(other.fake - scores.fake).max() > 1e-4, region
+        for poor in too_poor(bench, track):
+            with pytest.raises(NotApplicable, match=SENTENCE):
+                detector.score(poor)
+
+
+SENTENCE = r"^[A-Z0-9].*; (use|upload) .*\.$"
+
+
+def too_poor(bench: Bench, track: Track) -> list[Track]:
+    return [track_for(bench, frames=4), *([replace(track, crops={})] if track.crops else [])]
 
 
 def test_a_track_that_is_short_or_has_nothing_to_look_at_is_skipped_with_a_sentence(bench: Bench, track: Track) -> None:
     detector = bench.open()
-    poor = [track_for(bench, frames=4)]
-    if track.crops:
-        poor.append(replace(track, crops={}))
-    for one in poor:
-        with pytest.raises(NotApplicable, match=r"^[A-Z0-9].*; (use|upload) .*\.$"):
-            detector.score(one)
+    for poor in too_poor(bench, track):
+        with pytest.raises(NotApplicable, match=SENTENCE):
+            detector.score(poor)
 
 
 def test_it_tells_where_it_looked_in_the_very_crop_it_saw_towards_fake_and_the_same_twice(

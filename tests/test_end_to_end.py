@@ -34,8 +34,8 @@ def settings(tmp_path_factory):
     return Settings.from_env({"TELLTALE_DATA": str(tmp_path_factory.mktemp("data"))})
 
 
-def run(path: Path, settings, *, manifest=MANIFEST, thoroughness="standard", **more):
-    options = Options((OWN,), thoroughness=thoroughness)
+def run(path: Path, settings, *, manifest=MANIFEST, regions=(), thoroughness="standard", **more):
+    options = Options((OWN,), regions, thoroughness)
     return analyze(path, name=path.name, options=options, settings=settings, manifest=manifest, **more)
 
 
@@ -179,6 +179,11 @@ def test_a_picture_that_changes_its_size_midway_is_followed_in_each_size(setting
         mesh.close()
 
     assert [len(track.time_s) for track in follow(found())] == [20, 20]
+
+
+def test_a_region_that_no_method_looks_at_is_told_of(settings, tmp_path):
+    report = run(edit(EXAMPLE, tmp_path / "short.mp4", lambda image: image, frames=6), settings, regions=("nose",))
+    assert report.warnings == ("None of these methods looks at the region nose alone.",)
 
 
 def test_a_clip_too_short_for_the_method_says_what_it_needs(settings, tmp_path):

@@ -26,6 +26,7 @@ from core.types import (
     Person,
     Quality,
     Report,
+    Trial,
     UsedWeights,
     Verdict,
     Video,
@@ -107,6 +108,10 @@ REPORT = Report(
     device="cpu",
     exhibits=(EXHIBIT, replace(EXHIBIT, contributions=None)),
     occlusions=(OCCLUSION, replace(OCCLUSION, region="nose")),
+    trials=(
+        Trial("scaled", None, Label.SOME_SIGNS, 0.61, "It moved."),
+        Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
+    ),
 )
 
 BARE = Report(
@@ -143,7 +148,8 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(url):
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
-    for record in (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT):
+    records = (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT)
+    for record in (*records, REPORT.trials[0]):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from analysis.costs import cost_of, costs
 from core.contract import as_json
 from core.errors import InputError
 from core.types import Label, Options, Thoroughness
@@ -38,6 +39,7 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def cards() -> list[dict[str, Any]]:
+        known = costs(desk.settings)
         return [
             {
                 "name": choice.card.name,
@@ -52,6 +54,7 @@ def endpoints(desk: Desk) -> None:
                 "trained_on": choice.weights.trained_on,
                 "measured": choice.weights.measured,
                 "limits": choice.card.limits,
+                "seconds_per_frame": cost_of(choice, known),
             }
             for choice in choices(desk.manifest, desk.settings)
         ]

@@ -8,10 +8,11 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from analysis.explanation import AFTER
 from analysis.weighing import fused_lines, reweigh
 from core.contract import as_json
 from core.settings import Settings
-from core.types import Finding, Person, Report
+from core.types import Finding, Person, Report, Verdict
 from plots import plot_landmarks, plot_matrix, plot_timeline, yours
 from plots.style import method_name, person_name
 from ui.exhibits import ExhibitsView, Find
@@ -148,11 +149,14 @@ class ReportView:
 def banner(report: Report, note: str = "") -> Markup:
     """The verdict on the whole video."""
     verdict = report.verdict
-    body = Markup('<h2>{}</h2><p class="reason">{}</p>{}<p class="quiet">{}</p><p class="quiet">{} · {}</p>{}').format(
+    body = Markup(
+        '<h2>{}</h2><p class="reason">{}</p>{}<p class="quiet">{}</p>{}<p class="quiet">{} · {}</p>{}'
+    ).format(
         band(verdict.label),
         verdict.reason,
         gauge(verdict),
         numbers(verdict),
+        spread(report, verdict, None),
         report.video.name,
         clock(report.video.duration_s),
         Markup('<p class="note" role="note">{}</p>').format(note) if note else "",
@@ -164,8 +168,20 @@ def cards(report: Report) -> Markup:
     """One card per person."""
     if not report.tracks:
         return Markup("")
-    people = Markup("").join(_card(person) for person in report.tracks)
+    people = Markup("").join(_card(person, spread(report, person.verdict, person.id)) for person in report.tracks)
     return Markup('<h2>People in the video</h2><div class="people">{}</div>').format(people)
+
+
+def spread(report: Report, verdict: Verdict, track_id: int | None) -> Markup:
+    """How far the number of the video, or of a person, moved when the clip was changed."""
+    trials = [trial for trial in report.trials if trial.track_id == track_id]
+    if verdict.fake is None or not trials:
+        return Markup("")
+    found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
+    each_one = [f"{'not assessed' if t.fake is None else number(t.fake)} {AFTER[t.change]}" for t in trials]
+    return Markup('<p class="quiet">Looked at again: {}. Spread {} to {}.</p>').format(
+        ", ".join(each_one), number(min(found)), number(max(found))
+    )
 
 
 def quality(report: Report) -> Markup:
@@ -240,11 +256,11 @@ def details(report: Report) -> Markup:
     ).format(report.id[:8], file, facts(named))
 
 
-def _card(person: Person) -> Markup:
+def _card(person: Person, moved: Markup) -> Markup:
     verdict, name = person.verdict, person_name(person.id)
     body = Markup(
         '<img src="data:image/jpeg;base64,{}" alt="Face of {}"><div><h3>{}</h3><p class="quiet">{} to {}</p>'
-        '<p class="band">{}</p>{}<p class="quiet">{}</p><p>{}</p></div>'
+        '<p class="band">{}</p>{}<p class="quiet">{}</p>{}<p>{}</p></div>'
     ).format(
         base64.b64encode(person.thumbnail).decode(),
         name,
@@ -254,6 +270,7 @@ def _card(person: Person) -> Markup:
         band(verdict.label),
         gauge(verdict),
         numbers(verdict),
+        moved,
         verdict.reason,
     )
     return boxed("person", verdict.label, body)
