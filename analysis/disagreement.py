@@ -38,8 +38,8 @@ ABOVE_AND_BELOW = (
 
 
 def disagreement(findings: Sequence[Finding]) -> str:
-    """What of one person's findings contradicts what, in one or two sentences; empty where nothing does."""
-    return " ".join(filter(None, (_between_methods(findings), _between_regions(findings))))
+    """What of one person's findings contradicts what, in one sentence; empty where nothing does."""
+    return _between_methods(findings) or _between_regions(findings)
 
 
 def method_title(detector: str) -> str:

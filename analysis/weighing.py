@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.calibration import Evidence, evidence
+from analysis.calibration import Evidence
 from analysis.findings import assess, judge
-from analysis.fusion import basis_of, fuse_methods
+from analysis.fusion import basis_of, fuse_findings
 from core.settings import Settings
 from core.types import GAP_STEPS, Finding, FusedLine, Report
 
@@ -56,11 +56,18 @@ def _fused(findings: Sequence[Finding], length_s: float) -> tuple[tuple[float | 
     """Times at which a finding has a score, and the fused P(fake) there; a None where nothing looked between two."""
     times = np.unique(np.concatenate([f.time_s for f in findings]))
     times = times[:: -(-len(times) // POINTS)]
-    at = np.sort(np.concatenate([times, (times[1:] + times[:-1]) / 2]))
-    scores = np.stack([_score_at(f, at, length_s) for f in findings])
-    fused = [_fuse_column(findings, column) for column in scores.T]
-    kept = [(t, e.fake if e else None) for i, (t, e) in enumerate(zip(at, fused, strict=True)) if i % 2 == 0 or not e]
-    return tuple(t if p is not None else None for t, p in kept), tuple(p for _, p in kept)
+    scores = [_score_at(f, times, length_s) for f in findings]
+    between = [_score_at(f, (times[1:] + times[:-1]) / 2, length_s) for f in findings]
+    gaps = [False, *np.isnan(between).all(axis=0).tolist()]
+    time_s: list[float | None] = []
+    fake: list[float | None] = []
+    for t, now, gap in zip(times.tolist(), np.transpose(scores), gaps, strict=True):
+        if gap:
+            time_s.append(None)
+            fake.append(None)
+        time_s.append(t)
+        fake.append(_fuse(findings, now).fake)
+    return tuple(time_s), tuple(fake)
 
 
 def _score_at(finding: Finding, at: np.ndarray, length_s: float) -> np.ndarray:
@@ -76,9 +83,9 @@ def _score_at(finding: Finding, at: np.ndarray, length_s: float) -> np.ndarray:
     return np.where(near | joined, np.interp(at, time_s, finding.scores), np.nan)
 
 
-def _fuse_column(findings: Sequence[Finding], scores: np.ndarray) -> Evidence | None:
-    by_method: dict[str, list[Evidence]] = {}
-    for finding, score in zip(findings, scores.tolist(), strict=True):
-        if finding.weighing and not np.isnan(score):
-            by_method.setdefault(finding.detector, []).append(evidence(score, finding.weighing))
-    return fuse_methods(by_method) if by_method else None
+def _fuse(findings: Sequence[Finding], scores: np.ndarray) -> Evidence:
+    """What they come to at one moment, of which each has this score, or NaN."""
+    now = [replace(f, overall=s) for f, s in zip(findings, scores.tolist(), strict=True) if not np.isnan(s)]
+    fused = fuse_findings(now)
+    assert fused is not None, "each moment is one at which something was scored"
+    return fused

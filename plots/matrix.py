@@ -51,7 +51,7 @@ def matrix_cells(report: Report, fused: Sequence[FusedLine] = ()) -> list[Cell]:
         for line in (line for line in fused if line.track_id == person.id):
             remark = "" if line.basis == "calibrated" else f" ({line.basis})"
             text, note = style.probability(person.verdict.fake or 0.0) + remark, _interval(person.verdict.interval)
-            step_s = max(scored.step_s for scored in lines.values() if scored.person == person.id)
+            step_s = max((scored.step_s for scored in lines.values() if scored.person == person.id), default=0.0)
             moments = _moments(line.time_s, line.fake, step_s, duration_s)
             cells.append(Cell(person.id, style.FUSED, "", person.verdict.fake, text, note, moments))
         for finding in (f for f in report.findings if f.track_id == person.id):

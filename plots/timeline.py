@@ -133,7 +133,7 @@ def plot_timeline(report: Report, fused: Sequence[FusedLine] = (), person: int |
 
 
 def yours(fused: Sequence[FusedLine]) -> list[dict[str, Any]]:
-    """What `Plotly.restyle` fills the lines of kind "yours" with: by person, x, y and what hovering shows."""
+    """What `Plotly.restyle` fills the lines of kind "yours" with: by person, name, x, y and what hovering shows."""
     return [{"person": line.track_id, **_points(line, YOURS)} for line in fused]
 
 
@@ -212,10 +212,8 @@ def _fused_traces(fused: Sequence[FusedLine], people: list[int]) -> Iterator[go.
     for kind, called, dash in (("fused", style.FUSED, "solid"), ("yours", YOURS, "dash")):
         for line in fused:
             colour, symbol = style.look(people.index(line.track_id))
-            points = _points(line, called) if kind == "fused" else {"x": [None], "y": [None]}
             yield go.Scatter(
-                **points,
-                name=_fused_name(line, called),
+                **_points(line, called) | ({} if kind == "fused" else {"x": [None], "y": [None], "hovertext": None}),
                 meta={"kind": kind, "person": line.track_id},
                 mode="lines+markers",
                 line={"color": colour, "width": 4, "dash": dash},
@@ -226,14 +224,11 @@ def _fused_traces(fused: Sequence[FusedLine], people: list[int]) -> Iterator[go.
             )
 
 
-def _fused_name(line: FusedLine, called: str) -> str:
-    remark = "" if line.basis == "calibrated" else f" ({line.basis})"
-    return f"{style.person_name(line.track_id)} · {called}{remark}"
-
-
 def _points(line: FusedLine, called: str) -> dict[str, Any]:
-    name = _fused_name(line, called)
+    remark = "" if line.basis == "calibrated" else f" ({line.basis})"
+    name = f"{style.person_name(line.track_id)} · {called}{remark}"
     return {
+        "name": name,
         "x": line.time_s,
         "y": line.fake,
         "hovertext": [

@@ -211,6 +211,7 @@ def test_one_s_own_weighting_fills_the_line_of_the_same_person() -> None:
     (filling,) = yours([line])
     assert filling["person"] == empty.meta["person"] == 2
     assert (filling["x"], filling["y"]) == (line.time_s, line.fake)
+    assert filling["name"] == empty.name
     assert filling["hovertext"][0].startswith(empty.name)
     assert "uncalibrated" in empty.name
 

@@ -55,6 +55,13 @@ def several() -> Report:
     )
 
 
+def test_the_manifest_s_reliability_is_that_of_the_accuracy_it_states():
+    measured = [w for w in MANIFEST.values() if w.calibration and w.calibration.auc is not None]
+    assert measured
+    for weights in measured:
+        assert f"AUC {weights.calibration.auc:.2f} " in weights.measured, weights.id
+
+
 def test_without_other_weights_the_recorded_verdict_comes_out(several):
     assert reweigh(several, {}, SETTINGS) == several
     kept = {f.witness: f.weighing.reliability for f in several.findings if f.weighing}

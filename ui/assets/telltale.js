@@ -84,8 +84,9 @@ window.telltale = (() => {
     for (const [i, trace] of (chart?.data ?? []).entries()) {
       if (trace.meta?.kind !== "yours") continue;
       const line = (lines ?? []).find((line) => line.person === trace.meta.person);
-      const { x, y, hovertext } = line ?? { x: [null], y: [null], hovertext: [""] };
-      window.Plotly.restyle(chart, { x: [x], y: [y], hovertext: [hovertext], showlegend: Boolean(line) }, [i]);
+      const { name, x, y, hovertext } = line ?? { name: trace.name, x: [null], y: [null], hovertext: [""] };
+      const change = { name, x: [x], y: [y], hovertext: [hovertext], showlegend: Boolean(line) };
+      window.Plotly.restyle(chart, change, [i]);
     }
   }
 
