@@ -67,9 +67,9 @@ class LipForensics(Appearance):
         crops = self._crops(track)
         clips = np.concatenate(self._moments(track, crops, moments))
         tensors = np.concatenate([self._tensor(track, crops, clip) for clip in clips])
-        logits, added, shares = self._engine.run(tensors)
+        _, added, shares = self._engine.run(tensors)
         network = self._network().to(self._device)
-        attends = network.get_submodule("tcn").attention_net is not None
+        head = network.get_submodule("tcn")
         maps = places(network, tensors, self.answer, self._device)
         found = []
         for i, (moment, clip) in enumerate(zip(moments, clips, strict=True)):
@@ -86,8 +86,8 @@ class LipForensics(Appearance):
                     contributions=Contributions(
                         time_s=tuple(track.time_s[crops.index[clip]].tolist()),
                         log_odds=tuple(added[i].tolist()),
-                        weights=tuple(shares[i].tolist()) if attends else (),
-                        bias=float(logits[i, 0] - added[i].sum()),
+                        weights=() if head.attention_net is None else tuple(shares[i].tolist()),
+                        bias=float(head.tcn_output.bias),
                     ),
                 )
             )
