@@ -69,7 +69,8 @@ class LipForensics(Appearance):
         tensors = np.concatenate([self._tensor(track, crops, clip) for clip in clips])
         _, added, shares = self._engine.run(tensors)
         network = self._network().to(self._device)
-        head = network.get_submodule("tcn")
+        attends = network.get_submodule("tcn").attention_net is not None
+        bias = float(network.get_parameter("tcn.tcn_output.bias"))
         maps = places(network, tensors, self.answer, self._device)
         found = []
         for i, (moment, clip) in enumerate(zip(moments, clips, strict=True)):
@@ -86,8 +87,8 @@ class LipForensics(Appearance):
                     contributions=Contributions(
                         time_s=tuple(track.time_s[crops.index[clip]].tolist()),
                         log_odds=tuple(added[i].tolist()),
-                        weights=() if head.attention_net is None else tuple(shares[i].tolist()),
-                        bias=float(head.tcn_output.bias),
+                        weights=tuple(shares[i].tolist()) if attends else (),
+                        bias=bias,
                     ),
                 )
             )
