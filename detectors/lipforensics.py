@@ -68,9 +68,10 @@ class LipForensics(Appearance):
         crops = self._crops(track)
         clips = np.concatenate(self._moments(track, crops, moments))
         tensors = np.concatenate([self._tensor(track, crops, clip) for clip in clips])
-        logits, added, shares = self._engine.run(tensors)
+        _, added, shares = self._engine.run(tensors)
         network = self._network().to(self._device)
         attends = network.get_submodule("tcn").attention_net is not None
+        bias = float(network.get_parameter("tcn.tcn_output.bias"))
         maps = places(network, tensors, self.answer, self._device)
         found = []
         for i, (moment, clip) in enumerate(zip(moments, clips, strict=True)):
@@ -88,7 +89,7 @@ class LipForensics(Appearance):
                         time_s=tuple(track.time_s[crops.index[clip]].tolist()),
                         log_odds=tuple(added[i].tolist()),
                         weights=tuple(shares[i].tolist()) if attends else (),
-                        bias=float(logits[i, 0] - added[i].sum()),
+                        bias=bias,
                     ),
                 )
             )

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from core.types import Contributions, Exhibit, Occlusion, Report
 from detectors import DETECTORS
-from plots.heatmaps import OPAQUE, RAMP, contribution_bars, draw_on_crop, draw_on_frame, hottest, size_px
+from plots.heatmaps import contribution_bars, css_scale, draw_on_crop, draw_on_frame, hottest, size_px
 from plots.style import person_name
 from ui.markup import each, table, titled
 from ui.messages import clock, friendly, number
@@ -94,9 +94,7 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
 _SCALE = Markup(
     '<p class="scale quiet"><label><input type="checkbox" checked> Show the heat</label> '
     '<span>0</span><span class="ramp" style="background: linear-gradient(90deg, {})"></span><span>1</span></p>'
-).format(
-    ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f} / {OPAQUE * i / (len(RAMP) - 1):.2f})" for i, (r, g, b) in enumerate(RAMP))
-)
+).format(css_scale())
 
 
 def _figure(exhibit: Exhibit) -> Markup:
