@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.types import ChangeName, Finding, Label, Person, Trial
-from detectors import DETECTORS
+from analysis.disagreement import disagreement, method_title
+from analysis.fusion import basis_of, unfit
+from core.types import Basis, ChangeName, Finding, Label, Person, Trial
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -12,22 +13,24 @@ MEANING = {
     Label.NO_SIGNS: "That does not make it genuine: a method sees only what it was trained to see.",
 }
 
+CAUTION: dict[Basis | None, str] = {
+    "uncalibrated": "This is uncalibrated: how often it is right was not measured.",
+    "partly uncalibrated": "Part of this is uncalibrated: how often it is right was not measured.",
+}
 AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
 """A clip that was changed, in words that follow a verb."""
-
-PARTLY = "Part of this is uncalibrated: how often it is right was not measured."
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     """Which methods said what of one person, and what that is worth."""
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
-    heard = [_say(f) for f in findings if f.fake is not None]
-    calibrated = {f.calibrated for f in findings if f.fake is not None}
-    if calibrated == {False}:
-        return f"{'; '.join(heard)}. This is uncalibrated: how often it is right was not measured."
-    caution = "" if calibrated == {True} else f" {PARTLY}"
-    return f"{'; '.join(heard)}. {MEANING[label]}{caution}"
+    scored = [f for f in findings if f.fake is not None]
+    heard = _say(scored[0]) if len(scored) == 1 else _list(scored)
+    basis = basis_of(findings)
+    # Nobody measured how high clips score by uncalibrated methods alone.
+    meaning = "" if basis == "uncalibrated" else MEANING[label]
+    return " ".join(filter(None, [f"{heard}.", meaning, CAUTION.get(basis), disagreement(findings)]))
 
 
 def explain_video(label: Label, persons: Sequence[Person], decisive: Person | None, *, frames: int) -> str:
@@ -42,6 +45,9 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
         return decisive.verdict.reason
     unjudged = sum(p.verdict.fake is None for p in persons)
     rest = f" {unjudged} of {len(persons)} people could not be assessed." if unjudged else ""
+    for p in persons:
+        if (p.verdict.fake or 0.0) > (decisive.verdict.fake or 0.0):
+            rest += f" Person {p.id} scores higher and does not decide: {unfit(p, persons)}."
     lead = "Nobody stands out; the highest score is that of" if label is Label.NO_SIGNS else "The verdict rests on"
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
 
@@ -59,9 +65,18 @@ def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
 
 
 def _say(finding: Finding) -> str:
-    method = DETECTORS[finding.detector].card.title.split(":")[0]
+    method = method_title(finding.detector)
     if finding.vote is not None:
         count = len(finding.scores)
         votes = f"{round(finding.vote * count)} of {count} stretches of the clip"
         return f"{method} scores {finding.overall:.2f} from 0 to 1 on average, and one half or more in {votes}"
     return f"{method} scores the {finding.region} region {finding.overall:.2f} from 0 to 1 on average"
+
+
+def _list(findings: Sequence[Finding]) -> str:
+    """Several findings, in one clause for each method."""
+    by_method: dict[str, list[str]] = {}
+    for f in findings:
+        by_method.setdefault(method_title(f.detector), []).append(f"{f.region} {f.overall:.2f}")
+    said = "; ".join(f"{method}: {', '.join(regions)}" for method, regions in by_method.items())
+    return f"Average scores from 0 to 1 by {said}"

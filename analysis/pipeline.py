@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.calibration import source_offset
+from analysis.exhibits import explain, scene_look
 from analysis.findings import describe, judge, weigh
 from analysis.stability import Assessment, stand_trial
 from core.errors import NotApplicable
@@ -21,6 +22,7 @@ from core.weights import Weights
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
+from preprocessing.cropping import Look
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,12 @@ def analyze(
     log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
 
     def read(
-        file: Path, called: str, digest: str, heard: OnProgress = on_progress, change: Change = unchanged
+        file: Path,
+        called: str,
+        digest: str,
+        looks: Sequence[Look] = looks,
+        heard: OnProgress = on_progress,
+        change: Change = unchanged,
     ) -> Reading:
         return read_tracks(
             file,
@@ -84,23 +91,27 @@ def analyze(
 
     def assess(reading: Reading, taken: dict[str, float], heard: OnProgress = on_progress) -> Assessment:
         answers = score(reading.tracks, chosen, settings, heard, taken)
-        weighed = [weigh(answer, weights, offsets) for answer in answers]
-        persons = [describe(track, weighed, settings) for track in reading.tracks]
-        return Assessment(reading, [finding for finding, _ in weighed], persons, judge(persons, reading, settings))
+        findings = [weigh(answer, weights, offsets) for answer in answers]
+        persons = [describe(track, findings, settings) for track in reading.tracks]
+        return Assessment(reading, answers, findings, persons, judge(persons, reading.video, settings))
 
     def again(change: Change, called: str) -> Assessment:
         def heard(progress: Progress) -> None:
             on_progress(replace(progress, stage=f"{called}: {progress.stage}"))
 
-        return assess(read(path, name, sha256, heard, change), {}, heard)
+        return assess(read(path, name, sha256, heard=heard, change=change), {}, heard)
 
     with _timed(timings, "references"):
         genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
         offsets = _offsets(genuine, weights)
     with _timed(timings, "faces"):
-        reading = read(path, name, sha256)
+        reading = read(path, name, sha256, [*looks, scene_look(options.thoroughness)])
     with _timed(timings, "scores"):
         found = assess(reading, timings)
+    with _timed(timings, "explanations"):
+        exhibits, occlusions = explain(
+            reading.tracks, found.answers, chosen, offsets, settings, options.thoroughness, on_progress
+        )
     trials: tuple[Trial, ...] = ()
     if options.thoroughness == "thorough":
         with _timed(timings, "stability"):
@@ -127,6 +138,8 @@ def analyze(
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=device(),
+        exhibits=tuple(exhibits),
+        occlusions=tuple(occlusions),
         trials=trials,
     )
 

@@ -59,6 +59,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def own_turn() -> Iterator[None]:
+    """For what runs a network without an engine: one at a time, too."""
+    with _TURN:
+        yield
+
+
 def device() -> str:
     """`cuda` where PyTorch sees a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -21,7 +21,9 @@ class CropRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["ffpp", "nii", "bida", "deepfakebench", "dsp_fwa", "laa_net", "gend", "lipforensics", "canvas"]
+    name: Literal[
+        "ffpp", "nii", "bida", "deepfakebench", "dsp_fwa", "laa_net", "gend", "lipforensics", "canvas", "scene"
+    ]
     size_px: int = Field(gt=0)
     margin: float = Field(1.0, gt=0)
     """Side of the crop over side of the face, both as the rule measures them."""

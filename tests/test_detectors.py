@@ -32,7 +32,7 @@ from detectors.lrnet import LRNet
 from detectors.xception import Xception
 from preprocessing.cropping import Cropping
 from preprocessing.profile import InputProfile
-from preprocessing.regions import region_masks
+from preprocessing.regions import REGIONS, region_masks
 from tests.seeded import golden, seeded_state
 
 HALF = {"frames": 5, "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -166,7 +166,7 @@ def track_for(bench: Bench, frames: int = FRAMES) -> Track:
     landmarks = there_and_back[np.arange(frames) % len(there_and_back)].astype(np.float32)
     boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
     y, x, c = np.ogrid[:360, :480, :3]
-    looks = () if bench.case.cls is LRNet else bench.case.cls.looks(bench.case.weights(bench.region), "fast")
+    looks = bench.case.cls.looks(bench.case.weights(bench.region), "fast")
     cropping = Cropping(looks)
     for i in range(frames):
         folded = np.abs((((2 + c) * x + (4 - c) * y + 60 * c + 7 * i) % 512) - 255.5)
@@ -263,6 +263,34 @@ def test_a_track_that_is_short_or_has_nothing_to_look_at_is_skipped_with_a_sente
     for poor in too_poor(bench, track):
         with pytest.raises(NotApplicable, match=SENTENCE):
             detector.score(poor)
+
+
+def test_it_tells_where_it_looked_in_the_very_crop_it_saw_towards_fake_and_the_same_twice(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    detector, moments = bench.open(), [0, 2]
+    found, again = (detector.explain(track, scores, moments) for _ in range(2))
+    assert len(found) == len(moments)
+    for seen, twin, moment in zip(found, again, moments, strict=True):
+        assert (seen.time_s, seen.score) == (scores.time_s[moment], scores.fake[moment])
+        (crops,) = track.crops.values()
+        (where,) = np.flatnonzero((crops.index == seen.index) & (crops.images == seen.image).all(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(seen.to_frame, crops.to_frame[where])
+        assert (seen.heat.dtype, seen.heat.ndim) == (np.float32, 2)
+        assert 0 <= seen.heat.min() < seen.heat.max() <= 1
+        assert bench.case.cls is LAANet or seen.heat.max() == pytest.approx(seen.score)
+        np.testing.assert_allclose(twin.heat, seen.heat, atol=1e-5)
+
+
+def test_what_hiding_a_region_does_begins_from_the_scores_themselves(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    answers = bench.open().hide(track, scores, [0, 2])
+    assert list(answers) == list(REGIONS)
+    np.testing.assert_allclose(answers["entire"].fake, scores.fake[[0, 2]], atol=1e-5)
+    assert answers["entire"].time_s.tolist() == scores.time_s[[0, 2]].tolist()
+    moved = {region: np.abs(answers[region].fake - answers["entire"].fake).max() for region in REGIONS[1:]}
+    assert all(change > 1e-5 for change in moved.values()), moved
 
 
 def test_torch_and_onnx_agree(bench: Bench, track: Track, scores: Scores) -> None:

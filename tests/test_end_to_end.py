@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from skimage.data import astronaut
 
 from analysis.pipeline import analyze
+from analysis.weighing import reweigh
 from core.contract import as_json
 from core.errors import Cancelled
 from core.settings import ROOT, Settings
@@ -71,6 +72,7 @@ def test_the_report_is_stored_and_comes_back_as_programs_see_it(report, settings
     store.add(report, owner="me")
     assert as_json(store.get(report.id, owner="me")) == as_json(report)
     assert store.find(report.fingerprint, owner="me").id == report.id
+    assert as_json(reweigh(store.get(report.id, owner="me"), {}, settings)) == as_json(report), "fused again"
 
 
 def test_fast_looks_at_the_beginning_only_and_says_so(settings):

@@ -17,11 +17,24 @@ from gradio_client import Client, handle_file
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
 from core.settings import Settings
-from core.types import Finding, Label, Options, Person, Progress, Quality, Report, Trial, UsedWeights, Verdict, Video
+from core.types import (
+    Finding,
+    Label,
+    Options,
+    Person,
+    Progress,
+    Quality,
+    Report,
+    Trial,
+    UsedWeights,
+    Verdict,
+    Video,
+    Weighing,
+)
 from core.weights import load_manifest
 from detectors import choices
 from preprocessing.video import Claim
-from storage import ReportStore, upgrade
+from storage import History, HistoryRow, ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
 from ui.about import TEXT
@@ -31,6 +44,7 @@ from ui.messages import BANDS, BUG, Refusal, clock, duration, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
 from ui.uploads import discard
 from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
+from ui.weighing import panel, preview
 
 TAG = '<img src=x onerror="alert(1)">'
 OPTIONS = Options(())
@@ -50,7 +64,8 @@ def report(id: str = "r1", fingerprint: str = "f", **changes: Any) -> Report:
     person = Person(1, 0.0, 10.0, 250, 120.0, SEEN, quality, thumbnail=b"jpeg")
     used = UsedWeights(f"lrnet/{TAG}", "0" * 64, f"MIT {TAG}")
     scored = Finding(
-        "lrnet", "entire", 1, "scored", 0.7, (0.5, 0.8), True, 0.6, 0.5, None, used, (1.0, 2.0), (0.4, 0.8)
+        *("lrnet", "entire", 1, "scored", 0.7, (0.5, 0.8), True, 0.6, 0.5, None, used, (1.0, 2.0), (0.4, 0.8)),
+        weighing=Weighing(1.0, 0.0, 0.5, 0.22),
     )
     skipped = Finding("mouth", "mouth", 1, "skipped", reason=f"The mouth is hidden {TAG}.")
     video = Video("0" * 64, f"{TAG}.mp4", 10.0, 250, 250, 25.0, 640, 480, "h264", 0)
@@ -242,8 +257,8 @@ def test_an_error_for_people_is_one_sentence_and_a_bug_does_not_show(caplog):
 def test_markup_from_a_file_is_shown_and_never_run():
     shown = report()
     row = SimpleNamespace(**{"id": TAG, "created_at": TAG, "name": TAG, "duration_s": 1.0, "label": Label.SOME_SIGNS})
-    row.fake, row.persons = 0.5, 1
-    views = [view(shown) for view in (banner, cards, quality, findings, warnings, details)]
+    row.fake, row.basis, row.persons = 0.5, None, 1
+    views = [view(shown) for view in (banner, cards, quality, findings, warnings, details, panel, preview)]
     views.append(history_table(SimpleNamespace(rows=(row,), total=1), filtered=False))  # type: ignore[arg-type]
     for view in views:
         assert "&lt;img src=x" in view
@@ -258,6 +273,46 @@ def test_what_could_not_look_shows_its_reason_and_no_number():
     assert "0." not in shown
     assert "P(manipulated)" not in banner(report(verdict=unseen))
     assert "gauge" not in banner(report(verdict=unseen))
+
+
+def test_what_is_not_calibrated_is_marked_wherever_its_number_stands():
+    (scored, skipped), (person,) = report().findings, report().tracks
+    guess, verdict = replace(scored, calibrated=False), replace(SEEN, basis="uncalibrated")
+    shown = report(findings=(guess, skipped), verdict=verdict, tracks=(replace(person, verdict=verdict),))
+    for view in (banner, cards, findings, panel, preview):
+        assert "uncalibrated" in view(shown), view
+        assert "uncalibrated" not in view(report()), view
+    listed = HistoryRow("r1", "2025-01-01T00:00:00+00:00", "clip.mp4", 1.0, Label.SOME_SIGNS, 0.7, verdict.basis, 1)
+    assert "0.70 (uncalibrated)" in history_table(History((listed,), 1), filtered=False)
+
+
+def test_one_s_own_weights_give_a_preview_and_a_line_and_leave_the_report_as_it_was(desk):
+    desk.store.add(report(), owner=visitor(None, SOMEBODY))
+    recorded = desk.store.get("r1", owner=visitor(None, SOMEBODY))
+    weigh = next(f.fn for f in build(desk).fns.values() if f.name == "weigh")
+    (witness,) = {f.witness for f in recorded.findings if f.weighing}
+
+    def ask(weights, who=SOMEBODY):
+        return weigh("r1", None, who, SimpleNamespace(weights=weights))
+
+    shown, lines = ask({witness: 0.9})
+    assert "Your weighting" in shown
+    assert [line["person"] for line in lines] == [1]
+    shown, lines = ask({witness: 0})
+    assert "Could not assess" in shown
+    assert lines == []
+    assert ask({}) == ("", []), "the recorded weights"
+    assert desk.store.get("r1", owner=visitor(None, SOMEBODY)) == recorded
+    for nonsense in (None, [1], {witness: "much"}, {witness: 2}, {witness: float("nan")}):
+        with pytest.raises(gr.Error, match="between 0 and 1"):
+            ask(nonsense)
+    with pytest.raises(gr.Error, match="another visitor's"):
+        ask({witness: 0}, ANOTHER)
+
+
+def test_a_report_from_before_weights_were_kept_offers_nothing_to_weigh():
+    (scored, _) = report().findings
+    assert panel(report(findings=(replace(scored, weighing=None),))) == ""
 
 
 def test_how_far_the_number_moved_is_shown_beside_it_for_the_video_and_for_each_person():

@@ -302,7 +302,10 @@ def train(collection: Collection, settings: Settings) -> None:
 
     scores = {ID: tried[chosen]} | score_published(collection, settings)
     found = {id: measure(collection, by_form["original"], unstudied) for id, by_form in scores.items()}
-    calibrations = {id: calibrate(collection, s["original"], unstudied) for id, s in scores.items()}
+    calibrations = {
+        id: replace(calibrate(collection, s["original"], unstudied), auc=round(found[id].value, 2))
+        for id, s in scores.items()
+    }
     measured = {id: describe(auc, BASIS) for id, auc in found.items()}
     known = unstudied & np.isfinite(scores[ID]["original"])
     bands = choose_bands(apply(calibrations[ID], scores[ID]["original"][known]), collection.fake[known])

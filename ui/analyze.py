@@ -14,9 +14,10 @@ from detectors import Choice, choices
 from preprocessing.landmarks import landmark_backends
 from preprocessing.video import Claim
 from ui.estimate import measure, told_before
+from ui.exhibits import Find
 from ui.markup import each
 from ui.messages import QUICK, Refusal, duration, told
-from ui.result import Find, ReportView
+from ui.result import ReportView
 from ui.uploads import discard, several_files
 from ui.visit import Answer, Desk
 
@@ -89,7 +90,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             status = gr.HTML(elem_id="status")
             example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, over_time=" Click the chart to move the player there.")
+    view = ReportView("analyze", find, secret, desk.settings, over_time=" Click the chart to move the player there.")
 
     def run(
         upload: str | None,
@@ -166,7 +167,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-    view.animate_after(running)
+    view.settle_after(running)
     running.then(foretell, asked, estimate, **QUICK)
     running.failure(turn_away, status, [status, start, cancel], **QUICK)
     cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
