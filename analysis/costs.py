@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.exhibits import MOMENTS
 from analysis.stability import CHANGES
 from core.kept import write_json
 from core.settings import Settings
@@ -22,6 +23,11 @@ FACES_S = 0.02
 """For the faces of one frame, where nothing was timed yet: two cores, 1280 x 720. Detectors are guessed from it."""
 PREPARING_S = 30.0
 """For a network that has to be prepared for this machine first; GenD's, the largest, took 18."""
+
+
+EXPLAINING = "explaining"
+EXPLAINING_S = 0.5
+"""For one moment that one method is asked about, where nothing was timed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ def estimate(
         for choice in ready:
             cost_s = cost_of(choice, known) or faces_s * _guess(choice, options.thoroughness)
             seconds += cost_s * _looked_at(choice, options.thoroughness, frames)
+    moments = MOMENTS[options.thoroughness] * len(ready)
+    seconds += moments * known.get(_key(EXPLAINING), EXPLAINING_S)
     preparing_s = PREPARING_S * sum(not is_prepared(choice, settings, device()) for choice in ready)
     used = {options.landmarks, *(choice.weights.id for choice in ready)}
     return Estimate(seconds + preparing_s, preparing_s, all(_key(name) in known for name in used))
@@ -65,6 +73,8 @@ def learn(report: Report, chosen: Sequence[Choice], settings: Settings) -> None:
             for id, length in people.items()
             if (choice.card.name, choice.weights.region, id) in scored
         )
+    spent[EXPLAINING] = report.timings_s.get("explanations", 0.0)
+    frames[EXPLAINING] = MOMENTS[report.options.thoroughness] * len(scored)
     for name, count in frames.items():
         if count and spent.get(name):
             cost_s = spent[name] / count

