@@ -17,7 +17,7 @@ from analysis.findings import describe, judge, weigh
 from analysis.stability import Assessment, stand_trial
 from core.errors import NotApplicable
 from core.settings import VERSION, Settings
-from core.types import Finding, Options, Progress, Report, Scores, Skipped, Track, Trial
+from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
@@ -84,19 +84,17 @@ def analyze(
             on_progress=heard,
         )
 
-    def assess(
-        reading: Reading, taken: dict[str, float], heard: OnProgress = on_progress
-    ) -> tuple[Assessment, list[Scores | Skipped], list[Finding]]:
+    def assess(reading: Reading, taken: dict[str, float], heard: OnProgress = on_progress) -> Assessment:
         answers = score(reading.tracks, chosen, settings, heard, taken)
         findings = [weigh(answer, weights, offsets) for answer in answers]
         persons = [describe(track, findings, settings) for track in reading.tracks]
-        return Assessment(reading, persons, judge(persons, reading.video, settings)), answers, findings
+        return Assessment(reading, answers, findings, persons, judge(persons, reading.video, settings))
 
     def again(change: Change, called: str) -> Assessment:
         def heard(progress: Progress) -> None:
             on_progress(replace(progress, stage=f"{called}: {progress.stage}"))
 
-        return assess(read(path, name, sha256, heard, change), {}, heard)[0]
+        return assess(read(path, name, sha256, heard, change), {}, heard)
 
     with _timed(timings, "references"):
         genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
@@ -104,19 +102,24 @@ def analyze(
     with _timed(timings, "faces"):
         reading = read(path, name, sha256)
     with _timed(timings, "scores"):
-        assessment, answers, findings = assess(reading, timings)
+        found = assess(reading, timings)
     with _timed(timings, "explanations"):
         exhibits, occlusions = explain(
-            reading.tracks, answers, chosen, offsets, settings, options.thoroughness, on_progress
+            reading.tracks, found.answers, chosen, offsets, settings, options.thoroughness, on_progress
         )
     trials: tuple[Trial, ...] = ()
     if options.thoroughness == "thorough":
         with _timed(timings, "stability"):
-            assessment, trials = stand_trial(assessment, again)
-    persons, verdict = assessment.persons, assessment.verdict
+            found, trials = stand_trial(found, again)
     timings["total"] = time.perf_counter() - began
 
-    log.info("analysis of %s ends: %d people, %s, %.1f s", sha256[:8], len(persons), verdict.label, timings["total"])
+    log.info(
+        "analysis of %s ends: %d people, %s, %.1f s",
+        sha256[:8],
+        len(found.persons),
+        found.verdict.label,
+        timings["total"],
+    )
     return Report(
         id=uuid.uuid4().hex,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,9 +127,9 @@ def analyze(
         fingerprint=order.fingerprint,
         options=replace(options, detectors=tuple(c.weights.id for c in chosen)),
         video=reading.video,
-        verdict=verdict,
-        tracks=tuple(persons),
-        findings=tuple(findings),
+        verdict=found.verdict,
+        tracks=tuple(found.persons),
+        findings=tuple(found.findings),
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=device(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.explanation import AFTER, explain_trials
-from core.types import ChangeName, Label, Person, Track, Trial, Verdict
+from core.types import ChangeName, Finding, Label, Person, Scores, Skipped, Track, Trial, Verdict
 from preprocessing.changes import SCALE, Change, reencode, shrink
 from preprocessing.landmarks import overlap
 from preprocessing.reading import Reading
@@ -23,9 +23,11 @@ GONE = "The person was not found again."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assessment:
-    """What is said of the people in one reading, and of the video; a person for every track, in the same order."""
+    """What is said of one reading; a person for every track, in the same order."""
 
     reading: Reading
+    answers: Sequence[Scores | Skipped]
+    findings: Sequence[Finding]
     persons: Sequence[Person]
     verdict: Verdict
 

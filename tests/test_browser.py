@@ -83,6 +83,7 @@ def analyze(page: Page) -> None:
 def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server, clip):
     page = visit()
     choose(page, clip)
+    expect(page.locator("#estimate")).to_contain_text("for one person in view")
     analyze(page)
     expect(page.locator(".banner h2")).to_have_text(re.compile("signs|Inconclusive|Could not assess"))
     expect(page.locator(".person h3")).to_have_text(["Person 1"])

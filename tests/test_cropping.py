@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from core.types import Face
+from core.weights import load_manifest
+from detectors import DETECTORS
 from preprocessing.cropping import Cropping, Look
 from preprocessing.profile import CropRule, pick
 
@@ -43,6 +45,15 @@ def test_the_frames_that_are_looked_at_are_those_the_profile_says(sampling, want
 def test_a_track_of_a_fitting_length_is_looked_at_exactly_where_the_profile_says(sampling, frames):
     index = crops_of(Look(SINGLE, 16, sampling), frames).index
     assert index.tolist() == pick(frames, 16, sampling).tolist()
+
+
+def test_each_checkpoint_is_shown_the_frames_its_profile_asks_for():
+    asked = {w.id: DETECTORS[w.detector].looks(w, "fast") for w in load_manifest().values() if w.detector in DETECTORS}
+    shown = {id: look for id, looks in asked.items() for look in looks}
+    assert {id: look.sampling for id, look in shown.items() if look.sampling != "even"} == {"gend/clip-l14": "farthest"}
+    assert {look.frames for look in shown.values()} == {8, None}
+    look = shown["gend/clip-l14"]
+    assert crops_of(look, 15).index.tolist() == pick(15, 8, "farthest").tolist() != pick(15, 8, "even").tolist()
 
 
 def test_a_frame_from_which_the_face_cannot_be_cut_is_made_up_for_by_the_next():

@@ -67,7 +67,7 @@ def assessment(tracks, verdicts):
     persons = [Person(i + 1, 0.0, 4.0, 100, 80.0, said, Quality(50, 0, 1, 25, 0, 0)) for i, said in enumerate(verdicts)]
     numbered = [p.verdict for p in persons if p.verdict.fake is not None]
     return Assessment(
-        SimpleNamespace(tracks=tracks), persons, max(numbered, key=lambda v: v.fake, default=verdict(None))
+        SimpleNamespace(tracks=tracks), [], [], persons, max(numbered, key=lambda v: v.fake, default=verdict(None))
     )
 
 

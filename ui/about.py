@@ -20,6 +20,9 @@ The number beside a verdict is P(manipulated), from 0 to 1: how likely a manipul
 calibrated on labelled clips, had there been as many manipulated clips as genuine ones. The 90 % interval says how far
 to trust the number, and coverage how much of the video and how many of the chosen methods stand behind it.
 
+A thorough analysis looks at the clip three times: as it is, encoded again, and at three quarters of its size. None of
+these should matter; where they lead to another verdict, the first one is called *unstable* and is worth less.
+
 ## What this cannot tell
 
 * **A verdict is a hint, not a proof.** No method finds every manipulation, and each one errs on genuine video as well.

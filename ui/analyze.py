@@ -138,10 +138,13 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
     clip, others = gr.State(None), gr.State([])
     asked = [clip, others, detectors, regions, thoroughness, landmarks]
-    video.change(lambda upload: measure(upload, desk), video, clip, **QUICK)
-    references.change(measure_all, references, others, **QUICK)
-    changes = [part.change for part in (clip, others, detectors, regions, thoroughness, landmarks)]
-    gr.on(changes, foretell, asked, estimate, **QUICK)
+    measured = (
+        video.change(lambda upload: measure(upload, desk), video, clip, **QUICK),
+        references.change(measure_all, references, others, **QUICK),
+    )
+    for event in measured:
+        event.then(foretell, asked, estimate, **QUICK)
+    gr.on([part.change for part in (detectors, regions, thoroughness, landmarks)], foretell, asked, estimate, **QUICK)
 
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
