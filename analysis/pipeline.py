@@ -22,6 +22,7 @@ from core.weights import Weights
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
+from preprocessing.cropping import Look
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,16 @@ def analyze(
     order = order or take_order(path, options, settings, manifest, references)
     chosen, sha256 = order.chosen, order.sha256
     looks = [look for c in chosen if c.ready for look in looks_of(c, options.thoroughness)]
-    looks.append(scene_look(options.thoroughness))
     weights = {c.weights.id: c.weights for c in chosen}
     log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
 
     def read(
-        file: Path, called: str, digest: str, heard: OnProgress = on_progress, change: Change = unchanged
+        file: Path,
+        called: str,
+        digest: str,
+        looks: Sequence[Look] = looks,
+        heard: OnProgress = on_progress,
+        change: Change = unchanged,
     ) -> Reading:
         return read_tracks(
             file,
@@ -94,13 +99,13 @@ def analyze(
         def heard(progress: Progress) -> None:
             on_progress(replace(progress, stage=f"{called}: {progress.stage}"))
 
-        return assess(read(path, name, sha256, heard, change), {}, heard)
+        return assess(read(path, name, sha256, heard=heard, change=change), {}, heard)
 
     with _timed(timings, "references"):
         genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
         offsets = _offsets(genuine, weights)
     with _timed(timings, "faces"):
-        reading = read(path, name, sha256)
+        reading = read(path, name, sha256, [*looks, scene_look(options.thoroughness)])
     with _timed(timings, "scores"):
         found = assess(reading, timings)
     with _timed(timings, "explanations"):
