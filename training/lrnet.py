@@ -33,9 +33,10 @@ from core.weights import MANIFEST, Calibration, load_manifest, locate
 from detectors.lrnet import BLOCK, MAX_IMPUTED, MAX_REPEATED, RATE_HZ, LRNet
 from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
-from training.clips import FORMS, MORE_FORMS, Collection, extract, gather, read_clips
+from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
 from training.measures import Auc, apply, choose_bands, fit_platt, measure_auc
+from training.seen import remember
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +309,7 @@ def train(collection: Collection, settings: Settings) -> None:
     bands = choose_bands(apply(calibrations[ID], scores[ID]["original"][known]), collection.fake[known])
 
     write_manifest(sorted(found, key=lambda id: -found[id].value), files, calibrations, measured)
+    remember_clips(collection.clips)
     NUMBERS.write_text(json.dumps({"bands": asdict(bands), "recipe": asdict(chosen), "seed": SEED}, indent=2) + "\n")
     results = Results(
         own=ID,
@@ -321,6 +323,13 @@ def train(collection: Collection, settings: Settings) -> None:
         unstudied=unstudied,
     )
     CARD.write_text(write_card(results), encoding="utf-8")
+
+
+def remember_clips(clips: Sequence[Clip]) -> None:
+    """Ours were trained on all clips, the published sets on the footage that some of them show."""
+    remember(ID, clips)
+    for id in PUBLISHED:
+        remember(id, [clip for clip in clips if clip.identity.startswith(STUDIED)])
 
 
 def write_manifest(

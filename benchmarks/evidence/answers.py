@@ -80,13 +80,13 @@ class Answer:
         return cls(**plain | {"heard": tuple(Heard(**h) for h in plain["heard"])})
 
 
-def plan(clips: Sequence[Clip], *, sweep: bool) -> list[Task]:
-    """Every clip as it is, those of a pair with a reference, and every clip in every form of the sweep."""
+def plan(clips: Sequence[Clip], forms: Sequence[str] = ()) -> list[Task]:
+    """Every clip as it is, those of a pair with a reference, and every clip in those forms of the sweep."""
     beside = references(clips)
     return [
         *(Task(clip) for clip in clips),
         *(Task(clips[i], REFERENCED, clips[j]) for i, j in beside.items()),
-        *(Task(clip, form) for form in (SWEEP if sweep else ()) for clip in clips),
+        *(Task(clip, form) for form in forms for clip in clips),
     ]
 
 
