@@ -5,19 +5,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from clips import good, no_face, text
 
 from benchmarks.evidence import answers as asking
 from benchmarks.evidence.__main__ import main
-from benchmarks.evidence.answers import ORIGINAL, Answer, Heard, plan, references
-from benchmarks.evidence.scores import FUSED, put_in, read_out_of_fold, scores_of, standing
-from core.errors import InputError
+from benchmarks.evidence.answers import Answer, Heard, plan, references
+from benchmarks.evidence.scores import FUSED, put_in, scores_of, standing
+from benchmarks.evidence.table import gather
 from core.settings import Settings
 from core.types import Label
 from training import seen as memory
 from training.clips import Clip
 from training.measures import ALL
+from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 
 WEIGHTS = "lrnet/telltale"
 FORM = "half size, crf 30"
@@ -103,23 +105,43 @@ def test_a_twin_gets_another_genuine_clip_as_reference_and_never_itself():
 
 
 def test_out_of_fold_scores_take_the_place_of_the_apps_and_are_fused_like_them(tmp_path):
-    given = tmp_path / "scores.csv"
-    given.write_text(f"weights,sha256,fake\n{WEIGHTS},a,0.2\n{WEIGHTS},b,\n")
-    listed = [clip("a"), clip("b")]
+    given, listed = tmp_path / "scores.csv", [clip("a"), clip("b")]
+    write_out_of_fold(given, listed, {(WEIGHTS, ORIGINAL): np.array([0.2, np.nan])})
     scores = read_out_of_fold(given)
     first, second = put_in(scores, [answer(0.9), answer(0.9)], listed, ORIGINAL, Settings())
     assert first.fake == pytest.approx(0.2)
     assert (second.fake, second.label) == (None, Label.NOT_ASSESSED)
-    assert put_in(scores, [answer(0.9)], listed[:1], "crf 20", Settings()) == [answer(0.9)]
+    assert put_in(scores, [answer(0.9)], listed[:1], FORM, Settings()) == [answer(0.9)]
     both = put_in(scores, [answer(0.9, other=0.2)], listed[:1], ORIGINAL, Settings())
     assert scores_of(both)[FUSED][0] < 0.2
 
 
-def test_out_of_fold_scores_of_an_unknown_form_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("weights,sha256\nw,a\n", "lacks the columns fake"),
+        ("weights,sha256,fake\nw,a,1.5\n", "'1.5'"),
+        ("weights,sha256,fake\nw,a,high\n", "'high'"),
+        ("weights,sha256,fake,form\nw,a,0.2,crf 99\n", "crf 99"),
+    ],
+)
+def test_out_of_fold_scores_that_make_no_sense_are_refused(content, complaint, listing, tmp_path, capsys):
     given = tmp_path / "scores.csv"
-    given.write_text(f"weights,sha256,fake,form\n{WEIGHTS},a,0.2,crf 99\n")
-    with pytest.raises(InputError, match="crf 99"):
-        read_out_of_fold(given)
+    given.write_text(content)
+    assert main(["--clips", str(listing), "--out-of-fold", str(given), "--out", str(tmp_path)]) == 1
+    assert complaint in capsys.readouterr().err
+
+
+def test_what_partly_known_weights_say_of_unseen_clips_is_a_line_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "SEEN", tmp_path / "seen.json")
+    listed = [clip("a"), clip("b"), clip("c", fake=True), clip("d", fake=True)]
+    for weights in (WEIGHTS, "compact/telltale/eyes"):
+        memory.remember(weights, listed[2:3])
+    said = [answer(p, p) for p in (0.1, 0.8, 0.9, 0.2)]
+    found = {(line.row.name, line.standing): line.row for line in gather(listed, {ORIGINAL: said}, [], {}).lines}
+    assert found[FUSED, "seen 1 of 4"].fake == 2
+    unseen = found[f"{FUSED}: unseen clips", "unseen"]
+    assert (unseen.genuine, unseen.fake, unseen.measures["auc"].value) == (2, 1, 0.5)
 
 
 def test_weights_that_knew_a_clip_are_marked_and_so_is_a_verdict_that_rests_on_them(tmp_path, monkeypatch):

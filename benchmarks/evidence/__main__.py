@@ -16,12 +16,13 @@ from typing import Any
 
 from benchmarks.evidence.answers import REFERENCED, SWEEP, Answer, ask, plan, references
 from benchmarks.evidence.figures import page
-from benchmarks.evidence.scores import put_in, read_out_of_fold
+from benchmarks.evidence.scores import put_in
 from benchmarks.evidence.table import Evidence, as_csv, as_json, as_markdown, gather
-from core.errors import AppError
+from core.errors import AppError, InputError
 from core.settings import VERSION, Settings
 from core.types import Options
 from training.clips import read_clips
+from training.out_of_fold import ORIGINAL, read_out_of_fold
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sweep", nargs="*", choices=SWEEP, metavar="FORM", help=f"also re-encoded: {'; '.join(SWEEP)}; all by default"
     )
-    parser.add_argument("--out-of-fold", type=Path, metavar="CSV", help="weights,sha256,fake[,form] in their place")
+    parser.add_argument("--out-of-fold", type=Path, metavar="CSV", help="scores to take in place of the app's own")
     parser.add_argument("--jobs", type=int, default=1, help="processes; each uses all cores by itself")
     parser.add_argument("--out", type=Path, help="folder of the results; evidence/ below TELLTALE_DATA by default")
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -54,6 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(given: argparse.Namespace, folder: Path, settings: Settings) -> Evidence:
     clips = read_clips(given.clips)
     replaced = read_out_of_fold(given.out_of_fold) if given.out_of_fold else {}
+    if unknown := {form for _, form in replaced} - {ORIGINAL, *SWEEP}:
+        raise InputError(
+            f"{given.out_of_fold.name} has the forms {', '.join(sorted(unknown))}; there are {ORIGINAL}, "
+            f"{', '.join(SWEEP)}."
+        )
     tasks = plan(clips, () if given.sweep is None else given.sweep or tuple(SWEEP))
     answers = ask(tasks, folder / "answers", Options(tuple(given.detectors)), settings, jobs=given.jobs)
     by_form: dict[str, list[Answer]] = {}

@@ -21,8 +21,8 @@ from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
 from detectors import choices, choose
 from training.clips import Clip, Form, encode
+from training.out_of_fold import ORIGINAL
 
-ORIGINAL = "original"
 REFERENCED = "with a reference"
 SWEEP = {
     "crf 20": Form(crf=20),

@@ -2,11 +2,11 @@
 
 import plotly.graph_objects as go
 
-from benchmarks.evidence.answers import ORIGINAL
 from benchmarks.evidence.scores import scores_of
 from benchmarks.evidence.table import Evidence
 from plots import style
 from training.measures import reliability, roc
+from training.out_of_fold import ORIGINAL
 
 HEIGHT_PX = 480
 

@@ -1,26 +1,23 @@
 """Answers become scores by name, and out-of-fold scores take the place of those of weights that knew the clips."""
 
-import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from analysis.calibration import Evidence, raw_logit
 from analysis.fusion import band, fuse_methods
-from benchmarks.evidence.answers import ORIGINAL, SWEEP, Answer
-from core.errors import InputError
+from benchmarks.evidence.answers import Answer
 from core.settings import Settings
 from core.types import Label
 from training.clips import Clip, groups
 from training.measures import Labels
+from training.out_of_fold import OutOfFold
 from training.seen import seen
 
 FUSED = "fused verdict"
-OutOfFold = Mapping[tuple[str, str], Mapping[str, float | None]]
-"""P(fake) by SHA-256 of the clip, by weights and form; None where it could not be scored."""
+UNSEEN = "unseen"
 
 
 def labels_of(clips: Sequence[Clip]) -> Labels:
@@ -32,28 +29,6 @@ def labels_of(clips: Sequence[Clip]) -> Labels:
         family=np.array([c.family for c in clips]),
         pair=np.array([c.pair for c in clips]),
     )
-
-
-def read_out_of_fold(path: Path) -> OutOfFold:
-    """Scores by networks that saw nothing of a clip's source, as whoever trained the weights wrote them.
-
-    A CSV with the columns `weights` (a manifest id), `sha256` (of the clip as it is), `fake` (P(fake) as it would enter
-    the verdict, empty where it could not be scored) and perhaps `form` (one of the sweep; else the clip as it is).
-
-    Raises:
-        InputError: a column is missing or a form unknown.
-    """
-    given: dict[tuple[str, str], dict[str, float | None]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream)
-        if absent := {"weights", "sha256", "fake"} - set(rows.fieldnames or ()):
-            raise InputError(f"{path.name} lacks the columns {', '.join(sorted(absent))}.")
-        for row in rows:
-            form = row.get("form") or ORIGINAL
-            if form not in (ORIGINAL, *SWEEP):
-                raise InputError(f"{path.name} has a form {form!r}; forms are {ORIGINAL}, {', '.join(SWEEP)}.")
-            given.setdefault((row["weights"], form), {})[row["sha256"]] = float(row["fake"]) if row["fake"] else None
-    return given
 
 
 def put_in(
@@ -98,18 +73,27 @@ def confounds_of(answers: Sequence[Answer], clips: Sequence[Clip]) -> dict[str, 
     }
 
 
+def knew(name: str, answers: Sequence[Answer], clips: Sequence[Clip], form: str, given: OutOfFold) -> np.ndarray:
+    """Of each clip, bool (n,), whether any of the weights behind a name is noted to have been trained on it."""
+    notes = [seen(w, clips) for w in _behind(name, answers) if (w, form) not in given]
+    return np.any([np.zeros(len(clips), bool), *(note for note in notes if note is not None)], axis=0)
+
+
 def standing(name: str, answers: Sequence[Answer], clips: Sequence[Clip], form: str, given: OutOfFold) -> str:
     """Whether the weights behind a name knew the clips when they were trained, in words."""
-    parts = {h.weights for answer in answers for h in answer.heard if name in (h.name, FUSED)}
-    if not parts:
+    behind = _behind(name, answers)
+    own = {w for w in behind if (w, form) not in given}
+    if not behind:
         return ""
-    known = {w: seen(w, clips) for w in parts if (w, form) not in given}
-    if any(k is None for k in known.values()):
+    if any(seen(w, clips) is None for w in own):
         return "not known"
-    trained_on = int(np.any([np.zeros(len(clips), bool), *(k for k in known.values() if k is not None)], axis=0).sum())
-    if trained_on:
+    if trained_on := int(knew(name, answers, clips, form, given).sum()):
         return f"seen {trained_on} of {len(clips)}"
-    return "out of fold" if len(known) < len(parts) else "unseen"
+    return UNSEEN if own == behind else "out of fold"
+
+
+def _behind(name: str, answers: Sequence[Answer]) -> set[str]:
+    return {h.weights for answer in answers for h in answer.heard if name in (h.name, FUSED)}
 
 
 def _logit(fake: float) -> float:

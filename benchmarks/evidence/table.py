@@ -7,16 +7,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence.answers import ORIGINAL, REFERENCED, Answer
-from benchmarks.evidence.scores import FUSED, OutOfFold, confounds_of, labels_of, scores_of, standing
+from benchmarks.evidence.answers import REFERENCED, Answer
+from benchmarks.evidence.scores import FUSED, UNSEEN, confounds_of, knew, labels_of, scores_of, standing
 from core.types import Label
 from training.clips import Clip
 from training.measures import ALL, MEASURES, Estimate, Labels, Row, measure_change, tabulate
+from training.out_of_fold import ORIGINAL, OutOfFold
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,20 @@ def _lines(
     originals: Sequence[Answer],
     given: OutOfFold,
 ) -> Iterator[Line]:
-    scores, before = scores_of(answers), scores_of(originals)
+    scores, before, confounds = scores_of(answers), scores_of(originals), confounds_of(answers, clips)
     of = ORIGINAL if form == UNREFERENCED else form
-    for row in tabulate(scores, labels, confounds_of(answers, clips)):
+    for row in tabulate(scores, labels, confounds):
         change = None
         if form != ORIGINAL and row.name in scores:
             kept = ~labels.fake | (labels.family == row.family) | (row.family == ALL)
             change = measure_change(before[row.name][kept], scores[row.name][kept], labels.take(kept))
         yield Line(form, standing(row.name, answers, clips, of, given), row, change)
+    for name, values in scores.items():
+        new = ~knew(name, answers, clips, of, given)
+        if form == ORIGINAL and 0 < new.sum() < len(new):
+            alone = {f"{name}: unseen clips": values[new]}
+            rows = tabulate(alone, labels.take(new), {confound: own[new] for confound, own in confounds.items()})
+            yield from (Line(form, UNSEEN, row) for row in rows if row.name in alone)
 
 
 def as_csv(evidence: Evidence) -> str:
@@ -131,7 +138,7 @@ def _flat(line: Line) -> dict[str, Any]:
 def unassessed(evidence: Evidence) -> Counter[tuple[bool, str]]:
     """How many clips of which label have no verdict for which kind of reason, its numbers left out."""
     return Counter(
-        (clip.fake, re.sub(r"\d[\d.]*", "n", re.split(r"(?<=[^\d])[;,.] ", answer.reason)[0].rstrip(".")))
+        (clip.fake, re.sub(r"\d[\d.]*", "n", re.split(r"[;.] ", answer.reason)[0].rstrip(".")))
         for clip, answer in zip(evidence.clips, evidence.answers[ORIGINAL], strict=True)
         if answer.fake is None
     )
@@ -236,21 +243,24 @@ def _references(evidence: Evidence) -> str:
 
 def _sweep(evidence: Evidence, forms: Sequence[str]) -> str:
     lines = {(line.form, line.row.name, line.row.family): line for line in evidence.lines}
-    keys = [(line.row.family, line.row.name) for line in _of(evidence, ORIGINAL)]
+    keys = [(line.row.family, line.row.name) for line in _of(evidence, forms[0])]
 
     def cells(family: str, name: str) -> Iterator[str]:
         for form in forms:
-            line = lines.get((form, name, family))
-            auc = f"{line.row.measures['auc'].value:.2f}" if line else "-"
-            yield f"{auc}, {line.change}" if line and line.change else auc
+            line = lines[form, name, family]
+            yield f"{_value(line)}; {line.change}" if line.change else _value(line)
 
     return _table(
         ["family", "scores", ORIGINAL, *forms],
         (
-            [family, name, f"{lines[ORIGINAL, name, family].row.measures['auc'].value:.2f}", *cells(family, name)]
+            [family, name, _value(lines[ORIGINAL, name, family]), *cells(family, name)]
             for family, name in sorted(keys, key=lambda key: (key[0] != ALL, key[0]))
         ),
     )
+
+
+def _value(line: Line) -> str:
+    return str(replace(line.row.measures["auc"], low=math.nan, high=math.nan))
 
 
 def _of(evidence: Evidence, form: str) -> list[Line]:
