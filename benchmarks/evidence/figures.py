@@ -9,6 +9,9 @@ from training.measures import reliability, roc
 from training.out_of_fold import ORIGINAL
 
 HEIGHT_PX = 480
+TITLE_PX = 48
+HATCHING = ("/", "x", ".")
+"""Of the confounds, which are no detectors and have no colour."""
 
 
 def page(evidence: Evidence) -> str:
@@ -48,11 +51,12 @@ def plot_reliability(evidence: Evidence) -> go.Figure:
 
 def plot_families(evidence: Evidence) -> go.Figure:
     """AUC with its interval by family, the confounds beside the detectors."""
-    figure = go.Figure(layout=style.layout(HEIGHT_PX, title={"text": "AUC by family"}, barmode="group"))
+    figure = _titled("AUC by family")
     figure.update_xaxes(**style.axis("family"))
     figure.update_yaxes(**style.axis("AUC", range=[0, 1]))
     figure.add_hline(y=0.5, line={"color": style.GREY, "dash": "dot"})
     lines = [line for line in evidence.lines if line.form == ORIGINAL]
+    hatching = dict(zip(evidence.confounds, HATCHING, strict=True))
     for i, name in enumerate(dict.fromkeys(line.row.name for line in lines)):
         aucs = {line.row.family: line.row.measures["auc"] for line in lines if line.row.name == name}
         value = [auc.value for auc in aucs.values()]
@@ -60,7 +64,7 @@ def plot_families(evidence: Evidence) -> go.Figure:
             x=[family.replace("_", " ") for family in aucs],
             y=value,
             name=style.safe(name),
-            marker=style.hatched("/") if name in evidence.confounds else {"color": style.look(i)[0]},
+            marker=style.hatched(hatching[name]) if name in hatching else {"color": style.look(i)[0]},
             error_y={
                 "array": [auc.high - auc.value for auc in aucs.values()],
                 "arrayminus": [auc.value - auc.low for auc in aucs.values()],
@@ -71,8 +75,13 @@ def plot_families(evidence: Evidence) -> go.Figure:
 
 
 def _square(title: str, x: str, y: str) -> go.Figure:
-    figure = go.Figure(layout=style.layout(HEIGHT_PX, title={"text": title}))
+    figure = _titled(title)
     figure.update_xaxes(**style.axis(x, range=[0, 1], constrain="domain"))
     figure.update_yaxes(**style.axis(y, range=[0, 1], scaleanchor="x"))
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": style.GREY, "dash": "dot"})
     return figure
+
+
+def _titled(title: str) -> go.Figure:
+    figure = go.Figure(layout=style.layout(HEIGHT_PX, title={"text": title}))
+    return figure.update_layout(margin_t=TITLE_PX)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.answers import REFERENCED, Answer
-from benchmarks.evidence.scores import FUSED, UNSEEN, confounds_of, knew, labels_of, scores_of, standing
+from benchmarks.evidence.scores import UNSEEN, confounds_of, knew, labels_of, scores_of, standing
 from core.types import Label
 from training.clips import Clip
 from training.measures import ALL, MEASURES, Estimate, Labels, Row, measure_change, tabulate
@@ -80,21 +80,24 @@ def _lines(
     answers: Sequence[Answer],
     originals: Sequence[Answer],
     given: OutOfFold,
-) -> Iterator[Line]:
+) -> list[Line]:
+    """The lines of detectors, of what partly known weights say of unseen clips, and of confounds."""
     scores, before, confounds = scores_of(answers), scores_of(originals), confounds_of(answers, clips)
     of = ORIGINAL if form == UNREFERENCED else form
+    lines = []
     for row in tabulate(scores, labels, confounds):
         change = None
         if form != ORIGINAL and row.name in scores:
             kept = ~labels.fake | (labels.family == row.family) | (row.family == ALL)
             change = measure_change(before[row.name][kept], scores[row.name][kept], labels.take(kept))
-        yield Line(form, standing(row.name, answers, clips, of, given), row, change)
+        lines.append(Line(form, standing(row.name, answers, clips, of, given), row, change))
     for name, values in scores.items():
         new = ~knew(name, answers, clips, of, given)
         if form == ORIGINAL and 0 < new.sum() < len(new):
             alone = {f"{name}: unseen clips": values[new]}
             rows = tabulate(alone, labels.take(new), {confound: own[new] for confound, own in confounds.items()})
-            yield from (Line(form, UNSEEN, row) for row in rows if row.name in alone)
+            lines += [Line(form, UNSEEN, row) for row in rows if row.name in alone]
+    return sorted(lines, key=lambda line: line.row.name in confounds)
 
 
 def as_csv(evidence: Evidence) -> str:
@@ -268,8 +271,8 @@ def _of(evidence: Evidence, form: str) -> list[Line]:
 
 
 def _confound(line: Line, evidence: Evidence) -> str:
-    is_detector = line.row.name == FUSED or line.row.name not in evidence.confounds
-    return f"{line.row.confound:.2f}" if is_detector and not math.isnan(line.row.confound) else "-"
+    known = line.row.name not in evidence.confounds and not math.isnan(line.row.confound)
+    return f"{line.row.confound:.2f}" if known else "-"
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]]) -> str:
