@@ -168,9 +168,17 @@ def test_the_list_of_a_clip_that_is_absent_is_refused(listing, tmp_path, capsys)
     assert "1 of 5 clips" in capsys.readouterr().err
 
 
-def test_the_answer_of_a_changed_file_is_another_one(tmp_path):
+def test_the_answer_of_a_changed_file_or_of_changed_code_is_another_one(tmp_path, monkeypatch):
     one = replace(clip("a"), path=good(tmp_path / "a.mp4", 3))
     two = replace(one, path=good(tmp_path / "b.mp4", 4))
     options = asking.Options((WEIGHTS,))
     tasks = [asking.Task(one), asking.Task(two), asking.Task(one, "crf 20"), asking.Task(one, reference=two)]
     assert len({asking._key(task, options, Settings()) for task in tasks}) == 4
+    before = asking._key(tasks[0], options, Settings())
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "fusion.py").write_text("changed = True")
+    monkeypatch.setattr(asking, "ROOT", tmp_path)
+    asking._code.cache_clear()
+    assert asking._key(tasks[0], options, Settings()) != before
+    monkeypatch.undo()
+    asking._code.cache_clear()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from analysis.pipeline import analyze, identify
 from core.errors import InputError
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
 from detectors import choices, choose
@@ -31,8 +31,10 @@ SWEEP = {
     "half size, crf 30": Form(scale=0.5, crf=30),
 }
 """What other encoders and platforms do to a clip; its frame rate stays."""
+ROOMS = ("core", "preprocessing", "detectors", "analysis")
+"""Whose code decides what an analysis says: between two releases the version stays and the scores may move."""
 CACHE_FORMAT = 1
-"""Raise it when analyses come out differently than before though version and weights are the same."""
+"""Raise it when answers are kept, or clips re-encoded, otherwise than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,11 @@ def ask(tasks: Sequence[Task], folder: Path, options: Options, settings: Setting
 
 
 def _key(task: Task, options: Options, settings: Settings) -> str:
-    """Of all that determines the answer, so that a changed file or network is never mistaken for the old one."""
+    """Of all that determines the answer: a changed file, network or line of code is never mistaken for the old one."""
     chosen = choose(options.detectors, choices(_manifest(), settings), options.regions)
     beside = [task.reference.path] if task.reference else []
     _, fingerprint = identify(task.clip.path, options, chosen, settings, beside)
-    return hashlib.sha256(f"{CACHE_FORMAT} {fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{CACHE_FORMAT} {_code()} {fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[:24]
 
 
 def _answer(job: tuple[Task, Path, Options, Settings]) -> None:
@@ -181,3 +183,10 @@ def _condense(report: Report, size: int) -> Answer:
 @cache
 def _manifest() -> Mapping[str, Weights]:
     return load_manifest()
+
+
+@cache
+def _code() -> str:
+    """SHA-256 over the code of the rooms as it is when first asked: that of this process, whatever is edited later."""
+    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
