@@ -24,7 +24,6 @@ class Capsule(Appearance):
         limits="Learned FaceForensics++; much weaker on newer methods. The second softmax that published evaluations "
         "apply is left out, and the narrow range of its answers is stretched to 0 to 1.",
     )
-    batch = 1
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         (votes,) = self._engine.run(tensor)

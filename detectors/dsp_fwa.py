@@ -21,7 +21,6 @@ class DSPFWA(Appearance):
         limits="Made for the first generation of face swaps; compression hides what it looks for. "
         "The published demo answers -1 for frames without a face; here these are left out.",
     )
-    batch = 8
 
     @staticmethod
     def merge_views(fake: np.ndarray) -> np.ndarray:

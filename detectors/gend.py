@@ -18,4 +18,4 @@ class GenD(Appearance):
         limits="The strongest on methods it has not seen, but blind to pictures that are generated whole, and slow on "
         "a CPU. The published demo answers 0 where it finds no face; here that is no answer.",
     )
-    batch = 1
+    int8 = True

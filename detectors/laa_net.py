@@ -26,11 +26,10 @@ class LAANet(Appearance):
         limits="Blind to faces that are generated whole, and sensitive to noise. Its zero is not calibrated; the "
         "published script holds the raw logit against 0.5, here it becomes a probability first.",
     )
-    batch = 1
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
-        return LogitAndHeatmap(super().load(checkpoint))
+        return LogitAndHeatmap(super().load(checkpoint)).eval()
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         """The mean for the face and its mirror image, as published."""

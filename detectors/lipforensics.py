@@ -32,7 +32,6 @@ class LipForensics(Appearance):
         limits="Needs a second of a visible mouth at 20 frames a second or more; says little of a mouth that does not "
         "move. One half is no calibrated threshold: genuine footage of other kinds may score high.",
     )
-    batch = 8
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:

@@ -19,4 +19,3 @@ class Xception(Appearance):
         limits="Learned the four methods of FaceForensics++; much weaker on newer methods and on strong compression. "
         "One half is no calibrated threshold.",
     )
-    batch = 1
