@@ -1,11 +1,14 @@
-"""Writes `docs/methods.md`, one row for each method: `python -m benchmarks.methods`.
+"""Writes `docs/methods.md`, one row for each method, with the times of `benchmarks.networks`:
+
+    python -m benchmarks.networks > times.txt && python -m benchmarks.methods times.txt
 
 Parity is measured: the golden numbers in `tests/golden` were made by the authors' own code on weights drawn from their
 names, and our networks answer the same inputs with the same weights. Inputs, weights and terms are read from the
-manifest, weaknesses from the cards. `--times` adds what one input costs, which takes minutes.
+manifest, weaknesses from the cards.
 """
 
 import argparse
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.networks import SHAPES, Row, detector_of, measure
+from benchmarks.networks import detector_of
 from benchmarks.seeded import golden, seeded_input, seeded_state
 from core.settings import ROOT
 from core.weights import Weights, load_manifest
 from detectors import DETECTORS
-from detectors.engines import OnnxEngine, TorchEngine, device, limit_threads, open_engine
+from detectors.engines import OnnxEngine, TorchEngine, limit_threads, open_engine
 from detectors.networks import load_checkpoint
 from preprocessing.profile import InputProfile
 
@@ -54,19 +57,23 @@ METHODS = {
 }
 """By the network's name; the weights of each are those of the manifest whose ids begin so."""
 
-HEAD = """# Methods
+COLUMNS = (
+    *("method", "parity, PyTorch", "parity, as run on a CPU", "what it looks at", "weights, terms"),
+    *("ms, PyTorch", "ms, ours", "known weaknesses"),
+)
+HEAD = f"""# Methods
 
-One row for each method, made by `python -m benchmarks.methods --times`; weaknesses are those that the page shows.
+One row for each method, written by `python -m benchmarks.methods`.
 
 **Parity** is the largest difference between our network's answer and that of the authors' own code on the same inputs
-and the same weights, which are drawn from their names, over the largest answer: in PyTorch, and in the form in which it
-runs on a CPU. `pytest tests/test_networks.py` holds every stage of every network against the authors' numbers. **ms** is
-for one face, or one clip of 25 mouths, {machine}; how it was measured is in [performance](performance.md). How well the
-published weights recognise manipulation here was not measured, except for LRNet's ([model
-card](../detectors/bundled/lrnet.md)).
+and with the same weights, drawn from their names, over the largest answer: in PyTorch, and in the form in which it runs
+on a CPU. `pytest tests/test_networks.py` holds every stage of every network against the authors' numbers. **ms** are
+for one face, or one clip of 25 mouths, on two cores that others used as well; how they were measured is in
+[performance](performance.md). How well the published weights recognise manipulation here was not measured, except for
+LRNet's ([model card](../detectors/bundled/lrnet.md)).
 
-| method | parity, PyTorch | parity, on a CPU here | what it looks at | weights, terms | ms, PyTorch | ms, ours | known weaknesses |
-|---|---|---|---|---|---|---|---|
+| {" | ".join(COLUMNS)} |
+|{"---|" * len(COLUMNS)}
 """
 MEASURED = (5, 6)
 """The columns that differ from machine to machine."""
@@ -75,22 +82,24 @@ MEASURED = (5, 6)
 def main() -> None:
     """Writes the document."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", action="store_true", help="also measure what one input costs")
-    given = parser.parse_args()
+    parser.add_argument("times", type=Path, help="what `python -m benchmarks.networks` printed")
+    times = read_times(parser.parse_args().times.read_text(encoding="utf-8"))
     limit_threads()
-    times = {row.name: row for row in measure(list(SHAPES))} if given.times else {}
-    lines = [row(name, parity(name), times) for name in METHODS]
-    DOCUMENT.write_text(document(lines), encoding="utf-8")
+    DOCUMENT.write_text(document([row(name, parity(name), times) for name in METHODS]), encoding="utf-8")
 
 
 def document(lines: list[str]) -> str:
-    return (
-        HEAD.format(machine=f"on the {device().upper()} of a shared machine with two cores") + "\n".join(lines) + "\n"
-    )
+    return HEAD + "\n".join(lines) + "\n"
 
 
-def row(name: str, errors: tuple[str, str], times: Mapping[str, Row]) -> str:
-    """One line of the table; without times these columns are dashes."""
+def read_times(table: str) -> dict[str, tuple[float, float]]:
+    """ms in PyTorch and in ours, each at its better batch, by the name of the row."""
+    rows = re.findall(r"^(\w+(?: in 8 bits)?) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) ", table, re.MULTILINE)
+    return {name: (min(map(float, ms[:2])), min(map(float, ms[2:]))) for name, *ms in rows}
+
+
+def row(name: str, errors: tuple[str, str], times: Mapping[str, tuple[float, float]]) -> str:
+    """One line of the table; where there are no times they are dashes."""
     method = METHODS[name]
     ours = [times[n] for n in (name, f"{name} in 8 bits") if n in times]
     cells = [
@@ -98,8 +107,8 @@ def row(name: str, errors: tuple[str, str], times: Mapping[str, Row]) -> str:
         *errors,
         looks_at(name),
         terms(method),
-        f"{1000 * ours[0].best_s(0):.0f}" if ours else "-",
-        ", in 8 bits ".join(f"{1000 * one.best_s(1):.0f}" for one in ours) or "-",
+        f"{ours[0][0]:.0f}" if ours else "-",
+        ", in 8 bits ".join(f"{ms:.0f}" for _, ms in ours) or "-",
         DETECTORS[name.removesuffix("_attention")].card.limits,
     ]
     return f"| {' | '.join(cells)} |"

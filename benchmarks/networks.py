@@ -7,7 +7,6 @@ are what the design promises. A network that is read in 8 bits here has a second
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -32,7 +31,6 @@ SHAPES = {
     "lipforensics_attention": (1, 25, 88, 88),
 }
 """Of one input: a face, or for the last two a clip of 25 mouths."""
-RUNS = 5
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,6 @@ class Row:
     name: str
     seconds: tuple[dict[int, list[float]], ...]
     batch: int
-
-    def best_s(self, engine: int) -> float:
-        """At the engine's better batch."""
-        return min(median(runs) for runs in self.seconds[engine].values())
 
     def ratio(self, engine: int) -> float:
         """To eager, each at its better batch: the median over runs, each of which was equally disturbed."""
@@ -58,26 +52,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"among {', '.join(SHAPES)}; all by default")
     parser.add_argument("--bf16", action="store_true", help="also PyTorch in bfloat16, which the app does not use")
+    parser.add_argument("--runs", type=int, default=5, help="after one that warms up; 5 by default")
     given = parser.parse_args()
     limit_threads()
     print(
-        f"ms per input on {device()}, {cpus()} cores, median of {RUNS} runs; batches of {BATCHES[0]} and {BATCHES[1]}\n"
+        f"ms per input on {device()}, {cpus()} cores, median of {given.runs} runs; batches of {' and '.join(map(str, BATCHES))}\n"
     )
     engines = ["torch eager", "ours", *(["torch bf16"] if given.bf16 else [])]
     print(f"{'':24}{''.join(f'{name:>16}' for name in engines)}   ours/torch (budget 0.55)   batch chosen")
-    for row in measure(given.networks or list(SHAPES), bf16=given.bf16):
-        times = "".join(f"{1000 * median(row.seconds[n][b]):8.1f}" for n in range(len(engines)) for b in BATCHES)
-        print(f"{row.name:24}{times}{row.ratio(1):13.2f}{row.batch:28}", flush=True)
-
-
-def measure(names: Sequence[str], *, bf16: bool = False) -> list[Row]:
-    """A row for each network, and another for each that is read in 8 bits on this processor."""
-    rows = []
-    for name in names:
-        rows.append(_measure(name, int8=False, bf16=bf16))
-        if detector_of(name).runs_on(device()) != device():
-            rows.append(_measure(name, int8=True, bf16=False))
-    return rows
+    for name in given.networks or SHAPES:
+        # In 8 bits too where the app reads it so on this processor.
+        for int8 in (False, True) if detector_of(name).runs_on(device()) != device() else (False,):
+            row = _measure(name, int8=int8, bf16=given.bf16, runs=given.runs)
+            times = "".join(f"{1000 * median(taken[b]):8.1f}" for taken in row.seconds for b in BATCHES)
+            print(f"{row.name:24}{times}{row.ratio(1):13.2f}{row.batch:28}", flush=True)
 
 
 def detector_of(name: str) -> type[Appearance]:
@@ -87,7 +75,7 @@ def detector_of(name: str) -> type[Appearance]:
     return detector
 
 
-def _measure(name: str, *, int8: bool, bf16: bool) -> Row:
+def _measure(name: str, *, int8: bool, bf16: bool, runs: int) -> Row:
     """All engines and batches are interleaved, so that a busy minute hits them alike."""
     state, shape = seeded_state(name), SHAPES[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +85,7 @@ def _measure(name: str, *, int8: bool, bf16: bool) -> Row:
         if bf16:
             engines.append(Bf16Engine(detector_of(name).load(state)))
         taken: list[dict[int, list[float]]] = [{batch: [] for batch in BATCHES} for _ in engines]
-        for run in range(1 + RUNS):
+        for run in range(1 + runs):
             for engine, seconds in zip(engines, taken, strict=True):
                 for batch in BATCHES:
                     faces = np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32)
