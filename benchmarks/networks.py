@@ -55,9 +55,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="after one that warms up; 5 by default")
     given = parser.parse_args()
     limit_threads()
-    print(
-        f"ms per input on {device()}, {cpus()} cores, median of {given.runs} runs; batches of {' and '.join(map(str, BATCHES))}\n"
-    )
+    batches = " and ".join(map(str, BATCHES))
+    print(f"ms per input on {device()}, {cpus()} cores, median of {given.runs} runs; batches of {batches}\n")
     engines = ["torch eager", "ours", *(["torch bf16"] if given.bf16 else [])]
     print(f"{'':24}{''.join(f'{name:>16}' for name in engines)}   ours/torch (budget 0.55)   batch chosen")
     for name in given.networks or SHAPES:

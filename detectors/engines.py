@@ -158,17 +158,7 @@ def _export(network: nn.Module, shape: tuple[int, ...], folder: Path, *, int8: b
     with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
         written = Path(partial) / folder.name
         written.mkdir()
-        # The exporter takes a batch of one for a constant.
-        example, shapes = torch.zeros(2, *shape), {0: torch.export.Dim.DYNAMIC}
-        torch.onnx.export(
-            network,
-            (example,),
-            written / MODEL,
-            dynamic_shapes=(shapes,),
-            external_data=True,
-            verbose=False,
-            custom_translation_table={torch.ops.aten.prelu.default: _prelu},
-        )
+        write_onnx(network, torch.zeros(2, *shape), written / MODEL)  # the exporter takes a batch of one for a constant
         if int8:
             _to_int8(written / MODEL)  # and one input at a time: its steps are set by all that it reads at once
         else:
@@ -178,6 +168,19 @@ def _export(network: nn.Module, shape: tuple[int, ...], folder: Path, *, int8: b
         except OSError:
             if not folder.is_dir():  # else another process was quicker
                 raise
+
+
+def write_onnx(network: nn.Module, example: torch.Tensor, file: Path, free: tuple[int, ...] = (0,)) -> None:
+    """The network in ONNX Runtime's form; `free` are the axes in which an input may differ from the example."""
+    torch.onnx.export(
+        network,
+        (example,),
+        file,
+        dynamic_shapes=(dict.fromkeys(free, torch.export.Dim.DYNAMIC),),
+        external_data=True,
+        verbose=False,
+        custom_translation_table={torch.ops.aten.prelu.default: _prelu},
+    )
 
 
 def _prelu(x: Any, slope: Any) -> Any:

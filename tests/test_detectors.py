@@ -1,6 +1,6 @@
 """Every detector keeps the contract, on every region and in every engine.
 
-Weights are drawn from their names (`tests/seeded.py`), made weaker where they would drive every answer to 0 or 1.
+Weights are drawn from their names (`benchmarks/seeded.py`), made weaker where they would drive every answer to 0 or 1.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
