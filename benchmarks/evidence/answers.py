@@ -14,12 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from analysis.pipeline import analyze, identify
+from analysis.pipeline import analyze, take_order
 from core.errors import InputError
 from core.settings import ROOT, Settings
 from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
-from detectors import choices, choose
 from training.clips import Clip, Form, encode
 from training.out_of_fold import ORIGINAL
 
@@ -132,10 +131,11 @@ def ask(tasks: Sequence[Task], folder: Path, options: Options, settings: Setting
 
 def _key(task: Task, options: Options, settings: Settings) -> str:
     """Of all that determines the answer: a changed file, network or line of code is never mistaken for the old one."""
-    chosen = choose(options.detectors, choices(_manifest(), settings), options.regions)
     beside = [task.reference.path] if task.reference else []
-    _, fingerprint = identify(task.clip.path, options, chosen, settings, beside)
-    return hashlib.sha256(f"{CACHE_FORMAT} {_code()} {fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[:24]
+    order = take_order(task.clip.path, options, settings, _manifest(), beside)
+    return hashlib.sha256(f"{CACHE_FORMAT} {_code()} {order.fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[
+        :24
+    ]
 
 
 def _answer(job: tuple[Task, Path, Options, Settings]) -> None:
