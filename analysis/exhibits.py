@@ -115,6 +115,6 @@ def exhibit(scores: Scores, track: Track, saliency: Saliency, scenes: Crops) -> 
         crop=jpeg(saliency.image),
         frame=jpeg(scenes.images[nearest]),
         to_frame=tuple(to_scene.ravel().tolist()),
-        heat=saliency.heat,
+        heat=np.rint(255 * saliency.heat) / np.float32(255),  # the steps in which reports are kept
         contributions=saliency.contributions,
     )

@@ -137,7 +137,7 @@ def analyze(
         findings=tuple(found.findings),
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
-        device=device(),
+        device=_devices(chosen),
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
@@ -192,6 +192,12 @@ def score(
                     Skipped(choice.card.name, choice.weights.region, track.id, str(reason), choice.weights.id)
                 )
     return answers
+
+
+def _devices(chosen: Sequence[Choice]) -> str:
+    """The device, and which detectors ran there in another arithmetic than their own: `cpu (gend: cpu int8)`."""
+    others = {c.card.name: c.runs_on(device()) for c in chosen if c.ready and c.runs_on(device()) != device()}
+    return device() + (f" ({', '.join(f'{name}: {where}' for name, where in others.items())})" if others else "")
 
 
 def _stage(choice: Choice, settings: Settings) -> str:

@@ -4,8 +4,8 @@ An upgraded library can move scores without any error. Stored are the landmarks 
 calibration made of them, so each stage is judged on its own: another FaceMesh turns its own line red and not those of
 the detectors. Pictures are cut from the example again, as for a user's clip.
 
-Scores of bundled weights on a CPU come with the app. Of other weights, and on another device, where half precision
-gives other digits, the first run is recorded and later ones are held against it.
+Scores of bundled weights on a CPU come with the app. Of other weights, and on another device or in another arithmetic,
+which give other digits, the first run is recorded and later ones are held against it.
 
 `python -m analysis.selftest` makes what is stored in the tree anew, after a change that was meant.
 """
@@ -187,7 +187,7 @@ def _score(choice: Choice, track: Track, settings: Settings) -> list[float]:
 
 
 def _key(choice: Choice) -> str:
-    return f"{choice.weights.id} {choice.weights.sha256} {device()}"
+    return f"{choice.weights.id} {choice.weights.sha256} {choice.runs_on(device())}"
 
 
 def _frames() -> Iterator[Frame]:

@@ -42,6 +42,10 @@ class Choice:
         """The set of weights it belongs to: its id without the region."""
         return "/".join(self.weights.id.split("/")[:2])
 
+    def runs_on(self, device: str) -> str:
+        """The device, and the arithmetic there if it is not the network's own, such as `cpu int8`."""
+        return DETECTORS[self.card.name].runs_on(device)
+
 
 def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]:
     """Every set of weights of every detector, ready or not, in display order and then in the manifest's order."""

@@ -20,7 +20,7 @@ from core.types import Crops, Saliency, Scores, Thoroughness, Track
 from core.weights import Weights
 from core.weights.store import sha256_of
 from detectors.base import Detector, read_tensors
-from detectors.engines import export_folder, open_engine
+from detectors.engines import export_folder, has_int8, open_engine
 from detectors.networks import load_checkpoint
 from detectors.saliency import places, scaled
 from preprocessing.cropping import Look
@@ -31,25 +31,23 @@ FRAMES: dict[Thoroughness, int] = {"fast": 8, "standard": 16, "thorough": 32}
 """Frames of a person that are looked at; the published evaluations take 32. Networks that read clips see all."""
 MIN_FRAMES = 5
 """A judgement on fewer would rest on a passing blur."""
-GPU_BATCH = 32
-"""A guess: enough to fill a GPU without filling its memory."""
 
 
 class Appearance(Detector):
     """A subclass says its card, and what is particular to its network."""
 
-    batch: ClassVar[int]
-    """Inputs at a time on a CPU: the faster of 1 and 8 by `benchmarks.networks`."""
+    int8: ClassVar[bool] = False
+    """It multiplies in 8 bits on processors that gain by it; what that costs is in `docs/performance.md`."""
 
     def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:
         self._weights, self._profile = weights, InputProfile.model_validate(weights.input)
         self._files, self._device = files, device
-        self._batch = self.batch if device == "cpu" else GPU_BATCH
         self._engine = open_engine(
             self._network,
             _shape(self._profile),
             device,
-            cache and _export(weights, files, cache),
+            cache and self._export(weights, files, cache),
+            int8=self.runs_on(device) != device,
         )
 
     @classmethod
@@ -59,7 +57,11 @@ class Appearance(Detector):
 
     @classmethod
     def is_prepared(cls, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None) -> bool:
-        return device != "cpu" or cache is None or _export(weights, files, cache).is_dir()
+        return device != "cpu" or cache is None or cls._export(weights, files, cache).is_dir()
+
+    @classmethod
+    def runs_on(cls, device: str) -> str:
+        return f"{device} int8" if device == "cpu" and cls.int8 and has_int8() else device
 
     @classmethod
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
@@ -108,7 +110,7 @@ class Appearance(Detector):
         log_odds = np.concatenate(
             [
                 self.log_odds(np.concatenate([self._tensor(track, crops, sample) for sample in batch]))
-                for batch in np.split(samples, range(self._batch, len(samples), self._batch))
+                for batch in np.split(samples, range(self._engine.batch, len(samples), self._engine.batch))
             ]
         )
         views = self._profile.crop.views
@@ -156,6 +158,13 @@ class Appearance(Detector):
     def merge_views(fake: np.ndarray) -> np.ndarray:
         """P(fake) of each frame from that of each of its crops (n, views)."""
         return fake.mean(axis=1)
+
+    @classmethod
+    def _export(cls, weights: Weights, files: Mapping[str, Path], cache: Path) -> Path:
+        """By the hashes of the files themselves: of some the manifest knows none."""
+        digest = hashlib.sha256("".join(sha256_of(path) for path in files.values()).encode()).hexdigest()
+        shape = _shape(InputProfile.model_validate(weights.input))
+        return export_folder(cache, digest, shape, int8=cls.runs_on("cpu") != "cpu")
 
     def _crops(self, track: Track) -> Crops:
         """How thoroughly it was looked is not told, but can be seen from the crops there are."""
@@ -210,9 +219,3 @@ def _shape(profile: InputProfile) -> tuple[int, ...]:
     """Of one input of the network."""
     side, clip = profile.crop.size_px, (profile.clip_frames,) if profile.clip_frames else ()
     return (len(profile.mean), *clip, side, side)
-
-
-def _export(weights: Weights, files: Mapping[str, Path], cache: Path) -> Path:
-    """By the hashes of the files themselves: of some the manifest knows none."""
-    digest = hashlib.sha256("".join(sha256_of(path) for path in files.values()).encode()).hexdigest()
-    return export_folder(cache, digest, _shape(InputProfile.model_validate(weights.input)))

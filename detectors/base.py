@@ -51,6 +51,11 @@ class Detector(ABC):
         return True
 
     @classmethod
+    def runs_on(cls, device: str) -> str:
+        """The device, and the arithmetic there if it is not the network's own: both move scores a little."""
+        return device
+
+    @classmethod
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
         """The crops that `score` will find in `track.crops`; none for detectors that read landmarks."""
         return ()

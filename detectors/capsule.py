@@ -29,7 +29,6 @@ class Capsule(Appearance):
         heat="Grad-CAM: places whose features would raise the score most if there were more of them.",
         cost=4,
     )
-    batch = 1
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         (votes,) = self._engine.run(tensor)

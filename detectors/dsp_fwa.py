@@ -23,7 +23,6 @@ class DSPFWA(Appearance):
         heat="What each place adds to the score of that crop which looks most warped.",
         cost=1.2,
     )
-    batch = 8
 
     @staticmethod
     def merge_views(fake: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class GenD(Appearance):
         heat="Patches whose attention reaches the answer and raises it, followed through the upper half of its layers.",
         cost=22,
     )
-    batch = 1
+    int8 = True
 
     def heat(self, tensors: np.ndarray, fake: np.ndarray) -> list[np.ndarray]:
         network = self._network().to(self._device)

@@ -29,11 +29,10 @@ class LAANet(Appearance):
         heat="Its own map of places where it suspects a seam, on its own scale.",
         cost=6,
     )
-    batch = 1
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
-        return LogitAndHeatmap(super().load(checkpoint))
+        return LogitAndHeatmap(super().load(checkpoint)).eval()
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         """The mean for the face and its mirror image, as published."""

@@ -37,7 +37,6 @@ class LipForensics(Appearance):
         "time and place are rough.",
         cost=0.2,
     )
-    batch = 8
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:

@@ -21,4 +21,3 @@ class Xception(Appearance):
         heat="What each place adds to the score.",
         cost=2.5,
     )
-    batch = 1

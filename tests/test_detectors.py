@@ -1,6 +1,6 @@
 """Every detector keeps the contract, on every region and in every engine.
 
-Weights are drawn from their names (`tests/seeded.py`), made weaker where they would drive every answer to 0 or 1.
+Weights are drawn from their names (`benchmarks/seeded.py`), made weaker where they would drive every answer to 0 or 1.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from detectors.appearance import against
 from detectors.base import Detector
 from detectors.capsule import LOWEST, Capsule, stretched
 from detectors.dsp_fwa import DSPFWA
-from detectors.engines import TorchEngine
+from detectors.engines import BATCHES, OnnxEngine, TorchEngine, has_int8
 from detectors.gend import GenD
 from detectors.laa_net import LAANet
 from detectors.lipforensics import LipForensics, cut_clips, runs
@@ -152,6 +152,14 @@ class Bench:
         return self.case.cls.card.regions[0]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _networks_in_their_own_arithmetic() -> Iterator[None]:
+    """Engines are held against each other without what 8 bits cost; that has a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GenD, "int8", False)
+        yield
+
+
 @pytest.fixture(scope="module", params=CASES)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with TemporaryDirectory() as folder:  # not pytest's, which would keep gigabytes from run to run
@@ -221,15 +229,13 @@ def test_scores_are_finite_in_range_and_in_order_of_time(bench: Bench, track: Tr
     assert scores.overall == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_same_track_gives_the_same_scores_whatever_the_batch(
-    bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_track_gives_the_same_scores_whatever_the_batch(bench: Bench, track: Track, scores: Scores) -> None:
     detector = bench.open()
     again, once_more = detector.score(track), detector.score(track)
     assert again.fake.tolist() == once_more.fake.tolist() == scores.fake.tolist()
-    if hasattr(bench.case.cls, "batch"):
-        monkeypatch.setattr(bench.case.cls, "batch", 3)
-        np.testing.assert_allclose(bench.open().score(track).fake, scores.fake, atol=1e-5)
+    if hasattr(detector, "_engine"):
+        detector._engine.batch = 3
+        np.testing.assert_allclose(detector.score(track).fake, scores.fake, atol=1e-5)
 
 
 def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
@@ -297,6 +303,24 @@ def test_torch_and_onnx_agree(bench: Bench, track: Track, scores: Scores) -> Non
     np.testing.assert_allclose(bench.open(exported=False).score(track).fake, scores.fake, atol=1e-3)
 
 
+@pytest.mark.skipif(not has_int8(), reason="no instructions for 8-bit products")
+@pytest.mark.parametrize("bench", ["gend"], indirect=True)
+def test_gend_in_8_bits_stays_within_what_half_precision_may_cost_and_is_known_apart(
+    bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert GenD.runs_on("cpu") == "cpu"
+    monkeypatch.setattr(GenD, "int8", True)
+    assert (GenD.runs_on("cpu"), GenD.runs_on("cuda")) == ("cpu int8", "cuda")
+    assert not GenD.is_prepared(bench.case.weights(bench.region), bench.files, "cpu", bench.cache)
+    detector = bench.open()
+    assert isinstance(detector, GenD)
+    assert isinstance(detector._engine, OnnxEngine)
+    assert detector._engine.batch == 1, "what is read together shares its steps"
+    fake = detector.score(track).fake
+    assert (fake != scores.fake).any()
+    np.testing.assert_allclose(fake, scores.fake, atol=2e-2)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_the_scores_of_the_cpu(
     bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
@@ -314,6 +338,7 @@ def test_a_network_is_exported_once_for_its_weights(bench: Bench, scores: Scores
     cls, weights = bench.case.cls, bench.case.weights(bench.region)
     (exported,) = bench.cache.iterdir()
     made = (exported / "network.onnx").stat().st_mtime_ns
+    assert int((exported / "batch").read_text()) in BATCHES
     assert cls.is_prepared(weights, bench.files, "cpu", bench.cache)
     assert not cls.is_prepared(weights, bench.files, "cpu", bench.cache / "another")
     bench.open("eyes", masked=True)

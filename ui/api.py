@@ -11,6 +11,7 @@ from core.contract import as_json
 from core.errors import InputError
 from core.types import Label, Options, Thoroughness
 from detectors import choices
+from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.messages import friendly
 from ui.uploads import several_files
@@ -48,6 +49,7 @@ def endpoints(desk: Desk) -> None:
                 "region": choice.weights.region,
                 "ready": choice.ready,
                 "reason": choice.reason,
+                "device": choice.runs_on(device()),
                 "licence": choice.weights.licence,
                 "terms": choice.weights.terms,
                 "source": choice.card.source,
