@@ -242,7 +242,7 @@ def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench
     for region in bench.case.cls.card.regions[1:]:
         detector = bench.open(region, masked=True)
         other, again = detector.score(track), detector.score(track)
-        detector._batch = 3  # type: ignore[attr-defined]
+        detector._engine.batch = 3
         assert other.region == region
         assert np.isfinite(other.fake).all()
         assert (other.fake >= 0).all()
