@@ -414,6 +414,21 @@ def test_of_footage_at_twice_the_rate_every_second_frame_is_read(bench: Bench, t
         detector.score(at(15))
 
 
+@pytest.mark.parametrize("bench", ["lipforensics", "lipforensics with attention"], indirect=True)
+def test_what_the_frames_of_a_mouth_add_is_the_log_odds_of_their_clip(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    for moment, seen in zip([0, 2], bench.open().explain(track, scores, [0, 2]), strict=True):
+        told = seen.contributions
+        assert told is not None
+        assert sum(told.log_odds) + told.bias == pytest.approx(logit(float(scores.fake[moment])), abs=1e-3)
+        assert told.time_s == tuple(track.time_s[25 * moment : 25 * moment + 25].tolist())
+        assert track.time_s[seen.index] == told.time_s[int(np.argmax(told.log_odds))]
+        attends = bench.case.state is not None
+        assert bool(told.weights) is attends
+        assert not attends or sum(told.weights) == pytest.approx(1, abs=1e-5)
+
+
 def test_lipforensics_attends_exactly_where_its_file_does() -> None:
     for name, attends in {"lipforensics": False, "lipforensics_attention": True}.items():
         for state in (seeded_state(name), {"model": seeded_state(name)}):

@@ -37,9 +37,9 @@ these should matter; where they lead to another verdict, the first one is called
 
 * The uploaded file is deleted from the server as soon as its analysis ends, also when it fails or is cancelled; one
   that is never analysed goes within about an hour. The player keeps showing the copy in your own browser.
-* The report is kept, with a small picture of each face and a few seconds of their landmarks, until you delete it under
-  *History*. It is listed for this browser only, by a random key that your browser keeps. Clear its storage, and
-  nobody can reach those reports any more, not even you.
+* The report is kept, with a small picture of each face, a few seconds of their landmarks and, scaled down, the frames
+  that mattered most, until you delete it under *History*. It is listed for this browser only, by a random key that
+  your browser keeps. Clear its storage, and nobody can reach those reports any more, not even you.
 * Nothing is sent to other servers: no analytics, no fonts, no scripts from elsewhere.
 
 ## Limits
