@@ -114,14 +114,14 @@ def tabulate(
         labels: of the same n clips.
         confounds: measures (n,) that are no detectors, each turned whichever way round suits it over all clips.
     """
-    turned = {name: values * _sign(values, labels.fake) for name, values in confounds.items()}
+    turned = {name: -v if auc(v, labels.fake) < 0.5 else v for name, v in confounds.items()}
     rows = []
     for name, values in (dict(scores) | turned).items():
         for family in (ALL, *sorted(set(labels.family[labels.fake].tolist()))):
             asked = ~labels.fake | (labels.family == family) | (family == ALL)
             known = asked & np.isfinite(values)
             clips = labels.take(known)
-            alone = [auc(v[known & np.isfinite(v)], labels.fake[known & np.isfinite(v)]) for v in turned.values()]
+            alone = [auc(v[known], clips.fake) for v in turned.values()]
             rows.append(
                 Row(
                     name=name,
@@ -236,10 +236,11 @@ def _passed(scores: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> tuple[n
 
 
 def roc(scores: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ROC curve of clips with a score: shares of genuine and of manipulated clips, from none to all."""
+    """The ROC curve of clips with a score: shares of genuine and of manipulated clips, NaN where there are none."""
     known = np.isfinite(scores)
     true, false = _passed(scores[known], fake[known], np.ones((1, int(known.sum())), np.int64))
-    return false[0] / false[0, -1], true[0] / true[0, -1]
+    with np.errstate(invalid="ignore"):
+        return false[0] / false[0, -1], true[0] / true[0, -1]
 
 
 def reliability(
@@ -274,19 +275,19 @@ def _twins(scores: np.ndarray, labels: Labels, member: np.ndarray) -> tuple[np.n
     return right, twins
 
 
-def _sign(values: np.ndarray, fake: np.ndarray) -> int:
-    known = np.isfinite(values)
-    return -1 if auc(values[known], fake[known]) < 0.5 else 1
-
-
 def auc(scores: np.ndarray, fake: np.ndarray) -> float:
     """P(a manipulated clip scores above a genuine one), ties half; NaN where a class is missing.
 
     Args:
-        scores: float (n,).
+        scores: float (n,), NaN where a clip has none.
         fake: bool (n,).
     """
-    return float(_curve(scores, fake, np.ones((1, len(scores)), np.int64))[0][0]) if len(scores) else math.nan
+    known = np.isfinite(scores)
+    return (
+        float(_curve(scores[known], fake[known], np.ones((1, known.sum()), np.int64))[0][0])
+        if known.any()
+        else math.nan
+    )
 
 
 def measure_auc(scores: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Auc:

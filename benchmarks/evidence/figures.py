@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from benchmarks.evidence.scores import scores_of
+from benchmarks.evidence.scores import CONFOUNDS, scores_of
 from benchmarks.evidence.table import Evidence
 from plots import style
 from training.measures import reliability, roc
@@ -56,7 +56,7 @@ def plot_families(evidence: Evidence) -> go.Figure:
     figure.update_yaxes(**style.axis("AUC", range=[0, 1]))
     figure.add_hline(y=0.5, line={"color": style.GREY, "dash": "dot"})
     lines = [line for line in evidence.lines if line.form == ORIGINAL]
-    hatching = dict(zip(evidence.confounds, HATCHING, strict=True))
+    hatching = dict(zip(CONFOUNDS, HATCHING, strict=True))
     for i, name in enumerate(dict.fromkeys(line.row.name for line in lines)):
         aucs = {line.row.family: line.row.measures["auc"] for line in lines if line.row.name == name}
         value = [auc.value for auc in aucs.values()]

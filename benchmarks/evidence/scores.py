@@ -18,6 +18,7 @@ from training.seen import seen
 
 FUSED = "fused verdict"
 UNSEEN = "unseen"
+CONFOUNDS = ("face width alone", "bytes per pixel alone", "frame rate alone")
 
 
 def labels_of(clips: Sequence[Clip]) -> Labels:
@@ -66,11 +67,8 @@ def scores_of(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
 
 def confounds_of(answers: Sequence[Answer], clips: Sequence[Clip]) -> dict[str, np.ndarray]:
     """What the collection gives away by itself, (n,) each; NaN where a file could not be read."""
-    return {
-        "face width alone": np.array([c.face_width_px for c in clips]),
-        "bytes per pixel alone": np.array([a.bytes_per_px for a in answers]),
-        "frame rate alone": np.array([a.rate_hz for a in answers]),
-    }
+    values = [(c.face_width_px, a.bytes_per_px, a.rate_hz) for c, a in zip(clips, answers, strict=True)]
+    return dict(zip(CONFOUNDS, np.array(values).T, strict=True))
 
 
 def knew(name: str, answers: Sequence[Answer], clips: Sequence[Clip], form: str, given: OutOfFold) -> np.ndarray:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.answers import REFERENCED, Answer
-from benchmarks.evidence.scores import UNSEEN, confounds_of, knew, labels_of, scores_of, standing
+from benchmarks.evidence.scores import CONFOUNDS, UNSEEN, confounds_of, knew, labels_of, scores_of, standing
 from core.types import Label
 from training.clips import Clip
-from training.measures import ALL, MEASURES, Estimate, Labels, Row, measure_change, tabulate
+from training.measures import ALL, MEASURES, UNKNOWN, Estimate, Labels, Row, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, OutOfFold
 
 
@@ -46,10 +46,6 @@ class Evidence:
     answers: Mapping[str, Sequence[Answer]]
     referenced: Sequence[int]
     lines: Sequence[Line]
-
-    @property
-    def confounds(self) -> tuple[str, ...]:
-        return tuple(confounds_of([], []))
 
 
 UNREFERENCED = "without a reference"
@@ -132,7 +128,7 @@ def _flat(line: Line) -> dict[str, Any]:
     row = line.row
     flat: dict[str, Any] = {"form": line.form, "scores": row.name, "family": row.family, "weights": line.standing}
     flat |= {"genuine": row.genuine, "manipulated": row.fake, "sources": row.sources, "unassessed": row.unassessed}
-    measures = {**row.measures, "auc_change": line.change or Estimate(math.nan, math.nan, math.nan)}
+    measures = {**row.measures, "auc_change": line.change or UNKNOWN}
     for name, found in measures.items():
         flat |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     return flat | {"best_confound_auc": row.confound}
@@ -176,7 +172,7 @@ def as_markdown(evidence: Evidence, made_by: Mapping[str, Any]) -> str:
                     f"{line.row.genuine} + {line.row.fake}",
                     f"{line.row.unassessed:.0%}",
                     *map(str, line.row.measures.values()),
-                    _confound(line, evidence),
+                    _confound(line),
                 ]
                 for line in _of(evidence, ORIGINAL)
                 if line.row.family == ALL
@@ -193,7 +189,7 @@ def as_markdown(evidence: Evidence, made_by: Mapping[str, Any]) -> str:
                     str(line.row.sources),
                     f"{line.row.unassessed:.0%}",
                     *(str(line.row.measures[name]) for name in _SHORT),
-                    _confound(line, evidence),
+                    _confound(line),
                 ]
                 for line in sorted(_of(evidence, ORIGINAL), key=lambda line: line.row.family)
                 if line.row.family != ALL
@@ -236,7 +232,7 @@ def _references(evidence: Evidence) -> str:
             *(str(row.measures[name]) for name in ("pairs", "auc") for row in (without[line.row.name], line.row)),
         ]
         for line in _of(evidence, REFERENCED)
-        if line.row.name not in evidence.confounds
+        if line.row.name not in CONFOUNDS
     )
     return _table(
         ["scores", "clips", "pairs without", "pairs with", "AUC without", "AUC with"],
@@ -270,8 +266,8 @@ def _of(evidence: Evidence, form: str) -> list[Line]:
     return [line for line in evidence.lines if line.form == form]
 
 
-def _confound(line: Line, evidence: Evidence) -> str:
-    known = line.row.name not in evidence.confounds and not math.isnan(line.row.confound)
+def _confound(line: Line) -> str:
+    known = line.row.name not in CONFOUNDS and not math.isnan(line.row.confound)
     return f"{line.row.confound:.2f}" if known else "-"
 
 
