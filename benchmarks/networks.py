@@ -1,12 +1,15 @@
 """What one face costs in each network, PyTorch as it comes beside our engine: `python -m benchmarks.networks`.
 
 Weights are drawn at random, since they make no difference to the time. Absolute times depend on the machine; the ratios
-are what the design promises. A network that is read in 8 bits here has a second row for that.
+are what the design promises. A network that is read in 8 bits here has a second row for that. On a machine that others
+use, threads that wait for each other tell nothing: there, `taskset -c 0 python -m benchmarks.networks --processor-time`
+compares what one core has to do.
 """
 
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -52,17 +55,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"among {', '.join(SHAPES)}; all by default")
     parser.add_argument("--bf16", action="store_true", help="also PyTorch in bfloat16, which the app does not use")
+    parser.add_argument("--processor-time", action="store_true", help="what the process used, not what passed")
     parser.add_argument("--runs", type=int, default=5, help="after one that warms up; 5 by default")
     given = parser.parse_args()
     limit_threads()
     batches = " and ".join(map(str, BATCHES))
+    clock = time.process_time if given.processor_time else time.perf_counter
     print(f"ms per input on {device()}, {cpus()} cores, median of {given.runs} runs; batches of {batches}\n")
     engines = ["torch eager", "ours", *(["torch bf16"] if given.bf16 else [])]
     print(f"{'':24}{''.join(f'{name:>16}' for name in engines)}   ours/torch (budget 0.55)   batch chosen")
     for name in given.networks or SHAPES:
         # In 8 bits too where the app reads it so on this processor.
         for int8 in (False, True) if detector_of(name).runs_on(device()) != device() else (False,):
-            row = _measure(name, int8=int8, bf16=given.bf16, runs=given.runs)
+            row = _measure(name, int8=int8, bf16=given.bf16, runs=given.runs, clock=clock)
             times = "".join(f"{1000 * median(taken[b]):8.1f}" for taken in row.seconds for b in BATCHES)
             print(f"{row.name:24}{times}{row.ratio(1):13.2f}{row.batch:28}", flush=True)
 
@@ -74,7 +79,7 @@ def detector_of(name: str) -> type[Appearance]:
     return detector
 
 
-def _measure(name: str, *, int8: bool, bf16: bool, runs: int) -> Row:
+def _measure(name: str, *, int8: bool, bf16: bool, runs: int, clock: Callable[[], float]) -> Row:
     """All engines and batches are interleaved, so that a busy minute hits them alike."""
     state, shape = seeded_state(name), SHAPES[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -88,10 +93,10 @@ def _measure(name: str, *, int8: bool, bf16: bool, runs: int) -> Row:
             for engine, seconds in zip(engines, taken, strict=True):
                 for batch in BATCHES:
                     faces = np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32)
-                    began = time.perf_counter()
+                    began = clock()
                     engine.run(faces)
                     if run:  # the first one warms up
-                        seconds[batch].append((time.perf_counter() - began) / batch)
+                        seconds[batch].append((clock() - began) / batch)
     return Row(f"{name} in 8 bits" if int8 else name, tuple(taken), ours.batch)
 
 
