@@ -15,6 +15,7 @@ from core.settings import Settings
 from core.types import Finding, Person, Report, Verdict
 from plots import plot_landmarks, plot_matrix, plot_timeline, yours
 from plots.style import method_name, person_name
+from preprocessing.quality import BLURRED, TURNED_DEG
 from ui.exhibits import ExhibitsView, Find
 from ui.markup import band, boxed, bullets, facts, gauge, numbers, table, titled
 from ui.messages import QUICK, clock, friendly, number, percent
@@ -199,7 +200,10 @@ def quality(report: Report) -> Markup:
         "Imputed frames": lambda person: percent(person.quality.imputed),
         "Remarks": lambda person: bullets(person.quality.warnings) or "none",
     }
-    hint = "Could the faces be judged? Sharpness below 20 is blurred; a head turned by more than 45° hides half a face."
+    hint = (
+        f"Could the faces be judged? Sharpness below {BLURRED:.0f} is blurred; a head turned by more than "
+        f"{TURNED_DEG:.0f}° hides half a face."
+    )
     rows = [[of(person) for of in columns.values()] for person in report.tracks]
     return titled("Quality of the picture", hint) + table(list(columns), rows)
 
