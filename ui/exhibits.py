@@ -90,7 +90,8 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
     alone = [
         [f"{method} alone, moves by", "–", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved
     ]
-    return titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
+    body = titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
+    return Markup('<div class="occlusions">{}</div>').format(body)
 
 
 _SCALE = Markup(
