@@ -87,8 +87,11 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
     heads = ["Score", "With all to see", *(f"Without {row.region}" for row in rows)]
     fused = ["All methods together", number(rows[0].fake)]
     fused += [f"{number(row.hidden)} ({_signed(row.hidden - row.fake)})" for row in rows]
-    alone = [[f"{method} alone", "", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved]
-    return titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
+    alone = [
+        [f"{method} alone, moves by", "–", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved
+    ]
+    body = titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
+    return Markup('<div class="occlusions">{}</div>').format(body)
 
 
 _SCALE = Markup(
