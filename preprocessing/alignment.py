@@ -334,7 +334,10 @@ def _scene(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
     width, height = (max(1, round(side / scale)) for side in _size_px(image))
     x, y = image.shape[1] / width, image.shape[0] / height
     to_frame = np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]])
-    return [Crop(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), to_frame)]
+    # Halving is several times as fast as averaging over areas that hold no whole number of pixels.
+    while image.shape[1] > 2 * width:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return [Crop(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), to_frame)]
 
 
 RULES: dict[str, Callable[[np.ndarray, Face, CropRule], list[Crop]]] = {
