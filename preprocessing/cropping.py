@@ -12,10 +12,14 @@ from preprocessing.profile import CropRule
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a detector wants to see of a track: crops by this rule, of so many frames spread over it (None: of all)."""
+    """What a detector wants to see of a track: crops by this rule, of so many frames spread over it (None: of all).
+
+    With a `run`, so many runs of that many consecutive frames are spread over it instead of single frames.
+    """
 
     rule: CropRule
     frames: int | None
+    run: int = 1
 
 
 class Cropping:
@@ -56,15 +60,16 @@ class _Gathering:
     pushed: list[int] = field(default_factory=list)
 
     def see(self, position: int, image: np.ndarray, face: Face) -> None:
-        wanted = self.look.frames is None or self.count % self.stride == 0
+        wanted = self.look.frames is None or self.count // self.look.run % self.stride == 0
         self.count += 1
         if not wanted:
             return
         self.cutter = self.cutter or open_cutter(self.look.rule)
         self.pushed.append(position)
         self._keep(self.cutter.push(image, face))
-        if self.look.frames is not None and len(self.kept) >= 2 * self.look.frames:
-            self.kept, self.stride = self.kept[::2], 2 * self.stride
+        run = self.look.run
+        if self.look.frames is not None and len(self.kept) >= 2 * self.look.frames * run:
+            self.kept, self.stride = [one for i, one in enumerate(self.kept) if i // run % 2 == 0], 2 * self.stride
 
     def end_run(self) -> None:
         if self.cutter:
@@ -73,8 +78,10 @@ class _Gathering:
 
     def crops(self) -> Crops | None:
         cut = [(position, crops) for position, crops in self.kept if crops]
-        if self.look.frames is not None and len(cut) > self.look.frames:
-            cut = [cut[i] for i in np.linspace(0, len(cut) - 1, self.look.frames).astype(int)]
+        frames, run = self.look.frames, self.look.run
+        if frames is not None and len(cut) > frames * run:
+            firsts = run * np.linspace(0, (len(cut) - 1) // run, frames).astype(int)
+            cut = [one for first in firsts for one in cut[first : first + run]]
         if not cut:
             return None
         return Crops(
