@@ -1,16 +1,32 @@
 """How well scores tell manipulated clips from genuine ones, and what a score is worth."""
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from scipy.stats import rankdata
 
 from analysis.calibration import raw_logit
 from core.weights import Calibration
 
 RESAMPLES = 2000
+BINS = 10
+"""Of equal width, in which scores are held against what the clips were."""
+ALL = "all"
+"""Every family of manipulation together."""
+MEASURES = {
+    "auc": "AUC",
+    "size_matched_auc": "size-matched AUC",
+    "ap": "AP",
+    "eer": "EER",
+    "tpr_at_1": "TPR at 1 % FPR",
+    "tpr_at_5": "TPR at 5 % FPR",
+    "ece": "ECE",
+    "pairs": "pair accuracy",
+}
+"""What `measure` gives, and the headings of its columns."""
 STRONG_FALSE_ALARMS = 0.05
 """Share of the genuine clips that may show strong signs."""
 STRONG_FLOOR = 0.75
@@ -21,17 +37,222 @@ MISSED = 0.20
 
 
 @dataclass(frozen=True, slots=True)
-class Auc:
-    """Area under the ROC curve of `genuine` and `fake` clips with its 95 % interval; NaN where a class is missing."""
+class Estimate:
+    """A measure with its 95 % interval; NaN where the clips cannot tell."""
 
     value: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "-"
+        return f"{self.value:.2f}" + ("" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})")
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Auc(Estimate):
+    """Area under the ROC curve of `genuine` and `fake` clips; NaN where a class is missing."""
+
     genuine: int
     fake: int
 
-    def __str__(self) -> str:
-        return "-" if math.isnan(self.value) else f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What is known of n clips.
+
+    `fake` bool (n,); `group` int (n,), the same for clips that are no independent evidence; `width_px` float (n,), of
+    the face; `family` str (n,), how a clip was manipulated; `pair` str (n,), the same for a clip and its
+    unmanipulated twin, empty where it has none; twins are of one group.
+    """
+
+    fake: np.ndarray
+    group: np.ndarray
+    width_px: np.ndarray
+    family: np.ndarray
+    pair: np.ndarray
+
+    def take(self, which: np.ndarray) -> Self:
+        """Those of `which`, bool or int (k,)."""
+        return type(self)(*(getattr(self, name)[which] for name in ("fake", "group", "width_px", "family", "pair")))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the scores called `name` over the clips of one `family` and all genuine ones.
+
+    `genuine`, `fake` and `sources` (groups of the manipulated clips) count clips that have a score, `unassessed` is
+    the share that has none; `measures` by the names of `MEASURES`; `confound` the highest AUC that a confound alone
+    reaches over those very clips.
+    """
+
+    name: str
+    family: str
+    genuine: int
+    fake: int
+    sources: int
+    unassessed: float
+    measures: Mapping[str, Estimate]
+    confound: float
+
+
+def tabulate(
+    scores: Mapping[str, np.ndarray],
+    labels: Labels,
+    confounds: Mapping[str, np.ndarray] = {},
+    *,
+    resamples: int = RESAMPLES,
+) -> list[Row]:
+    """For every name and family, how well the scores tell manipulated clips from genuine ones.
+
+    Args:
+        scores: P(fake) (n,) by name; NaN where a clip was not assessed.
+        labels: of the same n clips.
+        confounds: measures (n,) that are no detectors, each turned whichever way round suits it over all clips.
+    """
+    turned = {name: values * _sign(values, labels.fake) for name, values in confounds.items()}
+    rows = []
+    for name, values in (dict(scores) | turned).items():
+        for family in (ALL, *sorted(set(labels.family[labels.fake].tolist()))):
+            asked = ~labels.fake | (labels.family == family) | (family == ALL)
+            known = asked & np.isfinite(values)
+            clips = labels.take(known)
+            alone = [auc(v[known & np.isfinite(v)], labels.fake[known & np.isfinite(v)]) for v in turned.values()]
+            rows.append(
+                Row(
+                    name=name,
+                    family=family,
+                    genuine=int((~clips.fake).sum()),
+                    fake=int(clips.fake.sum()),
+                    sources=len(np.unique(clips.group[clips.fake])),
+                    unassessed=1 - float(known.sum() / asked.sum()),
+                    measures=measure(values[known], clips, probabilities=name in scores, resamples=resamples),
+                    confound=max((a for a in alone if a == a), default=math.nan),
+                )
+            )
+    return rows
+
+
+def measure(
+    scores: np.ndarray, labels: Labels, *, probabilities: bool = True, resamples: int = RESAMPLES
+) -> dict[str, Estimate]:
+    """Every one of `MEASURES` over the clips that have a score, with bootstrap intervals that draw whole groups.
+
+    Args:
+        scores: float (n,), NaN where a clip was not assessed.
+        probabilities: they are P(fake); otherwise there is no ECE.
+    """
+    known = np.isfinite(scores)
+    scores, labels = scores[known], labels.take(known)
+    if not len(scores):
+        return dict.fromkeys(MEASURES, UNKNOWN)
+    drawn, member = _draw(labels.group, resamples)
+    weight = drawn[:, member]
+    size = np.digitize(labels.width_px, np.quantile(labels.width_px, [1 / 3, 2 / 3]))
+    thirds = np.stack([_curve(scores, labels.fake, weight * (size == third))[0] for third in range(3)])
+    right, twins = _twins(scores, labels, member)
+    curve = _curve(scores, labels.fake, weight)
+    said, was, share = reliability(scores, labels.fake, weight)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # draws without a class or a twin have no number
+        found = (
+            curve[0],
+            np.nanmean(thirds, axis=0),
+            *curve[1:],
+            np.where(np.isnan(curve[0]) | (not probabilities), np.nan, np.nansum(share * np.abs(said - was), axis=1)),
+            drawn @ right / (drawn @ twins),
+        )
+    return {name: _estimate(values) for name, values in zip(MEASURES, found, strict=True)}
+
+
+def _draw(group: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each of g groups is drawn with replacement, int (1 + resamples, g), and the groups' places (n,).
+
+    Once each in the first row; so the first number of any measure is its value, and the others its bootstrap. One
+    source says nothing of others: of a single one nothing is drawn.
+    """
+    numbers, member = np.unique(group, return_inverse=True)
+    count = len(numbers)
+    chosen = np.random.default_rng(0).integers(count, size=(resamples if count > 1 else 0, count))
+    drawn = np.zeros((len(chosen), count), np.int64)
+    np.add.at(drawn, (np.arange(len(chosen))[:, None], chosen), 1)
+    return np.concatenate([np.ones((1, count), np.int64), drawn]), member
+
+
+def _estimate(values: np.ndarray) -> Estimate:
+    """The first of `values` with the middle 95 % of those of the others that are a number."""
+    heard = values[1:][np.isfinite(values[1:])]
+    low, high = np.quantile(heard, [0.025, 0.975]) if len(heard) else (math.nan, math.nan)
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+def _curve(scores: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """AUC, AP, EER, and TPR at 1 % and at 5 % FPR, of each draw, (d,); NaN where it lacks a class.
+
+    As scikit-learn defines them, of all draws at once: a thousand draws of its own take seconds.
+
+    Args:
+        weight: int (d, n), how often each clip was drawn.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # tied clips are passed together
+    passed = [np.cumsum(weight[:, order] * of[order], axis=1)[:, ends] for of in (fake, ~fake)]
+    true, false = (np.pad(counts, ((0, 0), (1, 0))) for counts in passed)
+    with np.errstate(invalid="ignore"):
+        tpr, fpr, precision = true / true[:, -1:], false / false[:, -1:], np.nan_to_num(true / (true + false))
+    area = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
+    ap = (np.diff(tpr) * precision[:, 1:]).sum(axis=1)
+    # The EER is where as many genuine clips are accused as manipulated ones are missed, between two thresholds.
+    excess = fpr + tpr - 1
+    after = (np.arange(len(excess)), np.maximum(1, (excess >= 0).argmax(axis=1)))
+    before = (after[0], after[1] - 1)
+    with np.errstate(invalid="ignore"):
+        eer = fpr[before] - excess[before] * (fpr[after] - fpr[before]) / (excess[after] - excess[before])
+    at = [np.where(fpr <= limit, tpr, 0).max(axis=1) for limit in (0.01, 0.05)]
+    lacking = (true[:, -1] == 0) | (false[:, -1] == 0)
+    area, ap, eer, at_1, at_5 = (np.where(lacking, np.nan, values) for values in (area, ap, eer, *at))
+    return area, ap, eer, at_1, at_5
+
+
+def reliability(
+    scores: np.ndarray, fake: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per draw and bin, (d, BINS): the mean P(fake) that was said, the share that was manipulated, the bin's weight.
+
+    Both classes weigh one half, since calibration is at even prior odds. NaN in bins that are empty.
+
+    Args:
+        scores: float (n,) in [0, 1].
+        fake: bool (n,).
+        weight: int (d, n), how often each clip was drawn; once where not given.
+    """
+    weight = np.ones((1, len(scores)), np.int64) if weight is None else weight
+    place = np.clip((scores * BINS).astype(int), 0, BINS - 1)[:, None] == np.arange(BINS)
+    with np.errstate(invalid="ignore"):
+        each = sum(weight * of / 2 / (weight * of).sum(axis=1, keepdims=True) for of in (fake, ~fake))
+        said, was, share = each * scores @ place, each * fake @ place, each @ place
+        return said / share, was / share, share
+
+
+def _twins(scores: np.ndarray, labels: Labels, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per group, how many manipulated clips score above their twin, ties half, and how many have one."""
+    right, twins = np.zeros(member.max() + 1), np.zeros(member.max() + 1)
+    for pair in set(labels.pair.tolist()) - {""}:
+        mine = labels.pair == pair
+        both = int((mine & labels.fake).sum() * (mine & ~labels.fake).sum())
+        if both:
+            twins[member[mine][0]] += both
+            right[member[mine][0]] += both * auc(scores[mine], labels.fake[mine])
+    return right, twins
+
+
+def _sign(values: np.ndarray, fake: np.ndarray) -> int:
+    known = np.isfinite(values)
+    return -1 if auc(values[known], fake[known]) < 0.5 else 1
 
 
 def auc(scores: np.ndarray, fake: np.ndarray) -> float:
@@ -41,11 +262,7 @@ def auc(scores: np.ndarray, fake: np.ndarray) -> float:
         scores: float (n,).
         fake: bool (n,).
     """
-    positive, negative = int(fake.sum()), int((~fake).sum())
-    if not positive or not negative:
-        return math.nan
-    ranks = rankdata(scores)
-    return float((ranks[fake].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float(_curve(scores, fake, np.ones((1, len(scores)), np.int64))[0][0]) if len(scores) else math.nan
 
 
 def measure_auc(scores: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Auc:
@@ -54,37 +271,25 @@ def measure_auc(scores: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Auc:
     Clips of one source are no independent evidence, so neither is a clip the unit that is drawn.
     """
     scores, fake, group = (values[np.isfinite(scores)] for values in (scores, fake, group))
-    members = [np.flatnonzero(group == g) for g in np.unique(group)]
-
-    def draw(chosen: np.ndarray) -> float:
-        rows = np.concatenate([members[i] for i in chosen])
-        return auc(scores[rows], fake[rows])
-
-    return Auc(auc(scores, fake), *_interval(draw, len(members)), int((~fake).sum()), int(fake.sum()))
+    if not len(scores):
+        return Auc(math.nan, math.nan, math.nan, 0, 0)
+    drawn, member = _draw(group, RESAMPLES)
+    found = _estimate(_curve(scores, fake, drawn[:, member])[0])
+    return Auc(found.value, found.low, found.high, int((~fake).sum()), int(fake.sum()))
 
 
 def measure_within(scores: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Auc:
     """The same over pairs of a genuine and a manipulated clip of one group only: no difference of sources can help."""
     scores, fake, group = (values[np.isfinite(scores)] for values in (scores, fake, group))
     kept = [g for g in np.unique(group) if 0 < fake[group == g].mean() < 1]
-    pairs = np.array([fake[group == g].sum() * (~fake[group == g]).sum() for g in kept])
-    right = pairs * [auc(scores[group == g], fake[group == g]) for g in kept]
     inside = np.isin(group, kept)
     if not kept:
         return Auc(math.nan, math.nan, math.nan, 0, 0)
-    interval = _interval(lambda chosen: float(right[chosen].sum() / pairs[chosen].sum()), len(kept))
-    value = float(right.sum() / pairs.sum())
-    return Auc(value, *interval, int((inside & ~fake).sum()), int((inside & fake).sum()))
-
-
-def _interval(measure: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
-    """The middle 95 % of `measure` over draws of `count` positions with replacement, but for draws without a number."""
-    rng = np.random.default_rng(0)
-    drawn = [measure(rng.integers(count, size=count)) for _ in range(RESAMPLES if count else 0)]
-    if not np.isfinite(drawn).any():
-        return math.nan, math.nan
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    pairs = np.array([fake[group == g].sum() * (~fake[group == g]).sum() for g in kept])
+    right = pairs * [auc(scores[group == g], fake[group == g]) for g in kept]
+    drawn, _ = _draw(np.array(kept), RESAMPLES)
+    found = _estimate(drawn @ right / (drawn @ pairs))
+    return Auc(found.value, found.low, found.high, int((inside & ~fake).sum()), int((inside & fake).sum()))
 
 
 @dataclass(frozen=True, slots=True)
