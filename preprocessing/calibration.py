@@ -28,8 +28,9 @@ LK: dict[str, Any] = {
     "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
 }
 
-LEAD_FRAMES = 90
-"""Frames that set the face size of a stretch. Upstream averages over the whole video, which a single pass cannot."""
+LEAD_FRAMES = 30
+"""Frames that set the face size of a stretch. Upstream averages over the whole video, which a single pass cannot; with
+a second of it LRNet's clip means stay as near to the published ones as with three (`tests/test_lrnet.py`)."""
 LEAD_BYTES = 48_000_000
 """Large faces set it with fewer frames: what waits for the size is held in memory."""
 CATCH_UP = 2

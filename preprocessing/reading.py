@@ -55,13 +55,12 @@ def read_tracks(
     tally = Tally()
     with (
         closing(open_landmarks(options.landmarks, manifest, settings)) as landmarks,
-        closing(ahead(_mark_cuts(decode(path, tally, settings=settings, until_s=until_s)), gives_way=True)) as frames,
+        closing(ahead(_mark_cuts(decode(path, tally, settings=settings, until_s=until_s)))) as frames,
         closing(ahead(_find_faces(frames, landmarks))) as found,
-        closing(
-            ahead(follow(_reporting(found, min(video.duration_s, until_s), on_progress), looks), gives_way=True)
-        ) as followed,
     ):
-        tracks = sorted(followed, key=lambda t: t.id)
+        tracks = sorted(
+            follow(_reporting(found, min(video.duration_s, until_s), on_progress), looks), key=lambda t: t.id
+        )
     duration_s = tally.end_s if tally.is_complete else max(video.duration_s, tally.end_s)
     return Reading(
         video=replace(video, frames_decoded=tally.frames, duration_s=duration_s),
