@@ -43,12 +43,16 @@ def weigh(
         calibrated=calibration is not None,
         overall=answer.overall,
         vote=answer.vote,
-        reason=None if calibration else "Uncalibrated: how often these weights are right was not measured.",
+        reason=_grounds(answer) if calibration else "Uncalibrated: how often these weights are right was not measured.",
         weights=used,
         time_s=tuple(answer.time_s.round(4).tolist()),
         scores=tuple(answer.fake.astype(float).round(4).tolist()),
     )
     return finding, evidence
+
+
+def _grounds(scores: Scores) -> str | None:
+    return f"Rests most on {'; '.join(scores.grounds)}." if scores.grounds else None
 
 
 def describe(track: Track, weighed: Sequence[tuple[Finding, Evidence | None]], settings: Settings) -> Person:

@@ -8,6 +8,7 @@ canvas of one size (`preprocessing.alignment`); bands are those of a Laplacian p
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from core.types import Crops, Track
 from preprocessing.profile import CropRule
 from preprocessing.regions import REGIONS, region_masks
 
-CANVAS = CropRule(name="canvas", size_px=256, margin=1.5)
+CANVAS = CropRule.model_validate({"name": "canvas", "size_px": 256, "margin": 1.5})
 RUN = 6
 """Consecutive frames that are compared with each other."""
 STILL_EVERY = 3
@@ -67,11 +68,25 @@ MOVING = {
     "middle persistence": "how well middle-sized detail lasts from frame to frame",
     "flicker": "how much brightness changes from frame to frame",
     "roughness": "how jerky the changes of brightness are",
+    "fine continuity": "how much of the finest detail can be followed into the next frame",
+    "middle continuity": "how much middle-sized detail can be followed into the next frame",
+    "change": "how much of a frame cannot be explained by movement",
 }
 STICKING = {
     "fine sticking": "whether the finest detail moves with the face rather than with the picture",
     "middle sticking": "whether middle-sized detail moves with the face rather than with the picture",
 }
+CONDITIONS = (
+    "log of head movement, canvas px a frame",
+    "log of face width, px",
+    "log of frames a second",
+    "log of fine detail around",
+    "log of middle detail around",
+    "log of coarse detail around",
+    "fine persistence around",
+    "middle persistence around",
+)
+"""What genuine cues depend on too, without being signs of anything."""
 FACE = "the rest of the face"
 AROUND = "the surroundings"
 
@@ -98,13 +113,23 @@ def runs(track: Track, crops: Crops) -> list[np.ndarray]:
     return [np.array(run) for run in found if len(run) == RUN and track.seen[crops.index[run]].all()]
 
 
-def measure(track: Track, crops: Crops, run: np.ndarray) -> dict[str, np.ndarray]:
-    """The cues of one run by region, float64 (k,), NaN where there is nothing to compare."""
+def measure(track: Track, crops: Crops, run: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The cues of one run by region, float64 (k,), and its CONDITIONS, float64 (8,); NaN where there is too little."""
     images = [cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32) for image in crops.images[run]]
     areas = [_areas(track.landmarks[crops.index[i]], crops.to_frame[i]) for i in run[::STILL_EVERY]]
     still = _mean([_still(image, area) for image, area in zip(images[::STILL_EVERY], areas, strict=True)])
-    moving, sticking = _moving(np.stack([image[..., 0] for image in images]), track, crops, run, areas[0])
-    return {region: _compare(region, still, moving, sticking) for region in REGIONS}
+    moving, sticking, moved = _moving(np.stack([image[..., 0] for image in images]), track, crops, run, areas[0])
+    width = float(np.median(np.ptp(track.landmarks[crops.index[run], :, 0], axis=1)))
+    conditions = np.array(
+        [
+            np.log(moved + MOVED_PX),
+            np.log(width),
+            np.log(track.quality.frame_rate_hz),
+            *still[SURROUNDINGS][:BANDS],
+            *moving[SURROUNDINGS][:2],
+        ]
+    )
+    return {region: _compare(region, still, moving, sticking) for region in REGIONS}, conditions
 
 
 def _compare(
@@ -162,8 +187,9 @@ def _still(image: np.ndarray, areas: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 def _moving(
     luma: np.ndarray, track: Track, crops: Crops, run: np.ndarray, areas: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The measures of a run luma float32 (RUN, s, s), in the order of MOVING and of STICKING, by area."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
+    """Of a run luma float32 (RUN, s, s): the measures of MOVING and of STICKING by area, and canvas px a frame that the
+    face moves in the picture."""
     to_first = cv2.invertAffineTransform(crops.to_frame[run[0]].astype(np.float64))
     on_canvas = [_whole(to_first) @ _whole(crops.to_frame[i].astype(np.float64)) for i in run]
     points = calibrated_px(track, crops.index[run])
@@ -173,18 +199,20 @@ def _moving(
         "lips": [_whole(_onto(points[k, LIPS], points[0, LIPS], to_first)) @ on_canvas[k] for k in range(RUN)],
     }
     weights = _weights(areas, _textured(luma[0]))
-    seen = {way: _persistence(_warped(luma, moves), weights) for way, moves in ways.items()}
-    moving, sticking = {}, {}
+    stacks = {way: _warped(luma, moves) for way, moves in ways.items()}
+    seen = {way: _persistence(stack, weights) for way, stack in stacks.items()}
+    followed = _continuity(stacks["head"], weights)
+    moving, sticking, shifts = {}, {}, {}
     for row, area in enumerate(areas):
         way = "lips" if area in ("mouth", INTERIOR, RIM) else "head"
-        moving[area] = seen["picture" if area == SURROUNDINGS else way][row]
+        moving[area] = np.concatenate([seen["picture" if area == SURROUNDINGS else way][row], followed[row]])
         middle = np.array([*(_middle(areas[area])), 1.0])
-        apart = [np.linalg.norm((a @ middle - b @ middle)[:2]) for a, b in zip(ways[way], ways["picture"], strict=True)]
-        moved = float(np.abs(np.diff(apart)).mean())
+        apart = np.stack([(a @ middle - b @ middle)[:2] for a, b in zip(ways[way], ways["picture"], strict=True)])
+        shifts[area] = moved = float(np.linalg.norm(np.diff(apart, axis=0), axis=1).mean())
         sticking[area] = (seen[way][row] - seen["picture"][row])[: len(STICKING)]
         if moved < MOVED_PX:
             sticking[area] = np.full(len(STICKING), np.nan)
-    return moving, sticking
+    return moving, sticking, shifts["entire"]
 
 
 def _persistence(stack: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
@@ -194,19 +222,46 @@ def _persistence(stack: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray
     for level in range(2):
         band = [p[level] for p in pyramids]
         energy = _averages([b * b for b in band], weights[level])
-        joint = _averages([a * b for a, b in zip(band, band[1:], strict=False)], weights[level])
+        joint = _averages([a * b for a, b in pairwise(band)], weights[level])
         between = joint / np.sqrt(energy[:-1] * energy[1:] + LEAST**4)
         columns.append(np.arctanh(np.clip(between, -0.99, 0.99)).mean(axis=0))
     low = [cv2.pyrDown(cv2.pyrDown(image)) for image in stack]
-    steps = [np.abs(b - a) for a, b in zip(low, low[1:], strict=False)]
+    steps = [np.abs(b - a) for a, b in pairwise(low)]
     jerks = [np.abs(a - 2 * b + c) for a, b, c in zip(low, low[1:], low[2:], strict=False)]
     spans = [np.abs(c - a) for a, c in zip(low, low[2:], strict=False)]
     step, jerk, span = (np.log(_averages(images, weights[2]).mean(axis=0) + LEAST) for images in (steps, jerks, spans))
     return np.stack([*columns, step, jerk - span], axis=1)
 
 
+def _continuity(stack: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    """Of a run brought into one place, float32 (RUN, s, s): float64 (areas, 3), after optical flow from frame to frame.
+
+    The share that cannot be explained is that of the coarsest band, which does not depend on contrast.
+    """
+    levels = np.clip(stack, 0, 255).astype(np.uint8)
+    y, x = np.mgrid[: stack.shape[1], : stack.shape[2]].astype(np.float32)
+    columns = []
+    for k in range(RUN - 1):
+        flow = _flow().calc(levels[k], levels[k + 1], np.zeros((*levels[k].shape, 2), np.float32))
+        came = cv2.remap(stack[k + 1], x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC)
+        here, there = _bands(stack[k]), _bands(came)
+        found = []
+        for level in range(2):
+            a, b = here[level], there[level]
+            joint, own, other = _averages([a * b, a * a, b * b], weights[level])
+            found.append(np.arctanh(np.clip(joint / np.sqrt(own * other + LEAST**4), -0.99, 0.99)))
+        left, coarse = _averages([np.abs(here[2] - there[2]), np.abs(here[2])], weights[2])
+        columns.append([*found, np.log(left + LEAST) - np.log(coarse + LEAST)])
+    return np.asarray(np.mean(columns, axis=0).T)
+
+
+@lru_cache(maxsize=1)
+def _flow() -> cv2.DISOpticalFlow:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
 def calibrated_px(track: Track, frames: np.ndarray) -> np.ndarray:
-    """Calibrated landmarks float64 (n, 68, 2) in px of their frames: what moves smoothly enough to align pictures by."""
+    """Calibrated landmarks float64 (n, 68, 2) in px of their frames: they move smoothly enough to align pictures by."""
     crop = track.crop[frames].astype(np.float64)
     return crop[:, None, :2] + (track.calibrated[frames] + 1) / 2 * crop[:, None, 2:]
 

@@ -23,6 +23,7 @@ from detectors import DETECTORS
 from detectors.appearance import against
 from detectors.base import Detector
 from detectors.capsule import LOWEST, Capsule, stretched
+from detectors.compact import Compact
 from detectors.dsp_fwa import DSPFWA
 from detectors.engines import TorchEngine
 from detectors.gend import GenD
@@ -47,6 +48,7 @@ MOUTHS = {
     "clip_stride": 25,
     **LOGIT,
 }
+RUNS = {"runs": 8, "run": 6, "average": "logit"}
 FRAMES = 100
 """Enough for three blocks of LRNet."""
 
@@ -55,6 +57,13 @@ def split_capsule(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.T
     """As published: the trunk in ImageNet's own file."""
     trunk = {k.replace("vgg_ext.vgg_1", "features"): v for k, v in state.items() if k.startswith("vgg_ext.")}
     return {"network": {k: v for k, v in state.items() if not k.startswith("vgg_ext.")}, "trunk": trunk}
+
+
+def held_widely(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """A model of cues as drawn, but for the bounds within which they are held: nothing reaches them."""
+    bounds = {key: torch.full_like(tensor, -9.0) for key, tensor in state.items() if key.endswith(".low")}
+    bounds |= {key: torch.full_like(tensor, 9.0) for key, tensor in state.items() if key.endswith(".high")}
+    return {"model": state | bounds}
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Case:
 
 
 CASES = {
+    "compact": Case(Compact, RUNS, {"slopes": 0, ".weight": 0.1}, files=held_widely),
     "lrnet": Case(LRNet, {}, {}, files=lambda state: {"g1": state, "g2": state}),
     "lipforensics": Case(LipForensics, MOUTHS, {"running_var": 3}),
     "lipforensics with attention": Case(LipForensics, MOUTHS, {"running_var": 3}, state="lipforensics_attention"),

@@ -87,7 +87,7 @@ def test_a_face_bent_onto_itself_stays_and_bent_elsewhere_moves(published):
     x, y = np.rint(landmarks[30]).astype(int)
     spot = np.zeros_like(image)
     spot[y - 4 : y + 5, x - 4 : x + 5] = 255
-    moved = bend(spot, landmarks, landmarks + (10, 0), image.shape)
+    moved = bend(spot, landmarks, landmarks + np.array([10, 0]), image.shape)
     assert moved[y, x + 10, 0] > 200
     assert moved[y, x - 5, 0] < 50
 
@@ -110,7 +110,7 @@ def test_an_animated_still_moves_with_the_other_face_and_can_show_an_interior(pu
 def test_swaps_and_warps_change_the_face_and_not_its_surroundings(published):
     landmarks, rng = published["landmarks"], np.random.default_rng(0)
     for fake in (
-        swapped(pattern(9), landmarks + (8, 3), pattern(0), landmarks, rng),
+        swapped(pattern(9), landmarks + np.array([8, 3]), pattern(0), landmarks, rng),
         face_warped(pattern(0), landmarks, rng),
     ):
         changed = (fake != pattern(0)).any(axis=-1)

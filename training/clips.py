@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -191,7 +191,7 @@ def load(cache: Path, clip: Clip, form: str, looks: Sequence[Look] = ()) -> Trac
         if "failure" in arrays:
             return str(arrays["failure"])
         quality = Quality(**dict(zip(_MEASURES, arrays["quality"].tolist(), strict=True)))
-        crops = {
+        crops: dict[Hashable, Crops] = {
             look: Crops(**{name: arrays[f"{i} {name}"] for name in _CROPS})
             for i, look in enumerate(looks)
             if f"{i} index" in arrays

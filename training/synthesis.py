@@ -182,9 +182,9 @@ def bend(image: np.ndarray, landmarks: np.ndarray, onto: np.ndarray, shape: tupl
     y, x = np.mgrid[0:height:4, 0:width:4]
     coarse = np.nan_to_num(back(np.stack([x, y], axis=-1).astype(np.float64))).astype(np.float32)
     # Samples stand at every fourth pixel's place, so the map is sampled there too and not at the middles of blocks.
-    places = np.meshgrid(np.arange(width, dtype=np.float32) / 4, np.arange(height, dtype=np.float32) / 4)
-    dense = cv2.remap(coarse, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.remap(image, dense, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32) / 4, np.arange(height, dtype=np.float32) / 4)
+    dense = cv2.remap(coarse, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(image, dense[..., 0], dense[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def changed_statistics(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -250,7 +250,7 @@ def as_h264(frames: Sequence[np.ndarray], crf: int) -> list[np.ndarray]:
             container.mux(stream.encode(image))
         container.mux(stream.encode())
     file.seek(0)
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
@@ -273,7 +273,9 @@ def _with_interior(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     mask = np.zeros(image.shape[:2], np.float32)
     cv2.fillPoly(mask, [np.rint(inner).astype(np.int32)], (1.0,))
     depth = (np.arange(image.shape[0])[:, None, None] - landmarks[62, 1]) / open_px
-    skin = image[np.clip(int(landmarks[30, 1]), 0, len(image) - 1), np.clip(int(landmarks[30, 0]), 0, len(image[0]) - 1)]
+    skin = image[
+        np.clip(int(landmarks[30, 1]), 0, len(image) - 1), np.clip(int(landmarks[30, 0]), 0, len(image[0]) - 1)
+    ]
     teeth, dark = 0.9 * skin.mean() + np.array([10, 5, 0]), 0.2 * skin + np.array([15, 0, 0])
     inside = np.broadcast_to(np.where(depth < 0.4, teeth, dark), image.shape)
     return blend(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.5), image, cv2.GaussianBlur(mask, (0, 0), 1.0))
