@@ -5,7 +5,7 @@ one run of frames, so that neither the size of a face nor its rate nor its resol
 canvas of one size (`preprocessing.alignment`); bands are those of a Laplacian pyramid, the finest first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from core.types import Crops, Track
+from preprocessing.alignment import similarity
 from preprocessing.profile import CropRule
 from preprocessing.regions import REGIONS, region_masks
 
@@ -36,7 +37,6 @@ GAP_PX = 9
 
 RIGID = slice(27, 48)
 """Nose and eyes: they move with the head, whatever the face does."""
-LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
 
 SURROUNDINGS, INTERIOR, RIM = "surroundings", "mouth interior", "lips"
@@ -116,143 +116,162 @@ def runs(track: Track, crops: Crops) -> list[np.ndarray]:
 def measure(track: Track, crops: Crops, run: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The cues of one run by region, float64 (k,), and its CONDITIONS, float64 (8,); NaN where there is too little."""
     images = [cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32) for image in crops.images[run]]
-    areas = [_areas(track.landmarks[crops.index[i]], crops.to_frame[i]) for i in run[::STILL_EVERY]]
-    still = _mean([_still(image, area) for image, area in zip(images[::STILL_EVERY], areas, strict=True)])
+    looked_at = run[::STILL_EVERY]
+    areas = [
+        _Areas(track.landmarks[crops.index[i]], crops.to_frame[i], image[..., 0])
+        for i, image in zip(looked_at, images[::STILL_EVERY], strict=True)
+    ]
+    still = np.mean([_still(image, of) for image, of in zip(images[::STILL_EVERY], areas, strict=True)], axis=0)
     moving, sticking, moved = _moving(np.stack([image[..., 0] for image in images]), track, crops, run, areas[0])
     width = float(np.median(np.ptp(track.landmarks[crops.index[run], :, 0], axis=1)))
+    around = AREAS.index(SURROUNDINGS)
     conditions = np.array(
         [
             np.log(moved + MOVED_PX),
             np.log(width),
             np.log(track.quality.frame_rate_hz),
-            *still[SURROUNDINGS][:BANDS],
-            *moving[SURROUNDINGS][:2],
+            *still[around][:BANDS],
+            *moving[around][:2],
         ]
     )
     return {region: _compare(region, still, moving, sticking) for region in REGIONS}, conditions
 
 
-def _compare(
-    region: str, still: Mapping[str, np.ndarray], moving: Mapping[str, np.ndarray], sticking: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    columns = []
-    for measured in (still, moving):
-        others = [SURROUNDINGS] if region == "entire" else [SURROUNDINGS, f"not {region}"]
-        columns.append(np.stack([measured[region] - measured[other] for other in others], axis=1).ravel())
-    columns.append(sticking[region])
+def _compare(region: str, still: np.ndarray, moving: np.ndarray, sticking: np.ndarray) -> np.ndarray:
+    """The cues of a region, from the measures (areas, k) of all."""
+    own = AREAS.index(region)
+    others = [AREAS.index(name) for name in (SURROUNDINGS, f"not {region}") if name in AREAS]
+    columns = [(measured[own] - measured[others]).T.ravel() for measured in (still, moving)]
+    columns.append(sticking[own])
     if region == "mouth":
-        columns.append((still[INTERIOR] - still[RIM])[:2])
+        columns.append((still[AREAS.index(INTERIOR)] - still[AREAS.index(RIM)])[:2])
     return np.concatenate(columns).astype(np.float64)
 
 
-def _areas(landmarks: np.ndarray, to_frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Where each area is on the canvas, bool (s, s) by name."""
-    size = CANVAS.size_px
-    masks = region_masks(landmarks, to_frame, size)
-    wide = cv2.dilate(masks["entire"].view(np.uint8), np.ones((2 * GAP_PX + 1,) * 2, np.uint8)).view(bool)
-    to_canvas = cv2.invertAffineTransform(to_frame.astype(np.float64))
-    inside = np.zeros((size, size), np.uint8)
-    points = landmarks[INNER_LIPS] @ to_canvas[:, :2].T + to_canvas[:, 2]
-    cv2.fillPoly(inside, [np.rint(points).astype(np.int32)], (1,))
-    interior = inside.view(bool) & masks["mouth"]
-    others = {f"not {region}": masks["entire"] & ~masks[region] for region in REGIONS[1:]}
-    return masks | others | {SURROUNDINGS: ~wide, INTERIOR: interior, RIM: masks["mouth"] & ~interior}
+PARTS = ("eyes", "nose", "rest", RIM, INTERIOR, SURROUNDINGS)
+"""Places on the canvas; no two share a pixel."""
+_MOUTH, _FACE = (RIM, INTERIOR), (*PARTS[:3], RIM, INTERIOR)
+_UNIONS: dict[str, tuple[str, ...]] = {
+    "entire": _FACE,
+    "mouth": _MOUTH,
+    **{name: (name,) for name in PARTS},
+    **{f"not {name}": tuple(part for part in _FACE if part != name) for name in PARTS[:3]},
+    "not mouth": PARTS[:3],
+}
+AREAS = tuple(_UNIONS)
+_MEMBERS = np.array([[part in union for part in PARTS] for union in _UNIONS.values()], np.float64)
 
 
-def _still(image: np.ndarray, areas: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The measures of one picture float32 (s, s, 3) YCrCb, in the order of STILL, float64 (7,) by area."""
+class _Areas:
+    """Where each area is on one canvas, on every level of a pyramid, without what is flat."""
+
+    def __init__(self, landmarks: np.ndarray, to_frame: np.ndarray, luma: np.ndarray) -> None:
+        """landmarks (68, 2) px of the frame; to_frame (2, 3); luma float32 (s, s)."""
+        masks = region_masks(landmarks, to_frame, CANVAS.size_px)
+        wide = cv2.dilate(masks["entire"].view(np.uint8), np.ones((2 * GAP_PX + 1,) * 2, np.uint8)).view(bool)
+        to_canvas = cv2.invertAffineTransform(to_frame.astype(np.float64))
+        inside = np.zeros(luma.shape, np.uint8)
+        cv2.fillPoly(inside, [np.rint(_apply(to_canvas, landmarks[INNER_LIPS])).astype(np.int32)], (1,))
+        interior = inside.view(bool) & masks["mouth"]
+        parts = masks | {RIM: masks["mouth"] & ~interior, INTERIOR: interior, SURROUNDINGS: ~wide}
+        rows, columns = np.nonzero(masks["entire"])
+        self.middle = np.array([columns.mean(), rows.mean()]) if len(rows) else np.zeros(2)
+        """Of the face, x and y in px of the canvas."""
+        textured = _textured(luma)
+        places = np.stack([parts[name] & textured for name in PARTS])
+        levels = [places[:, :: 1 << level, :: 1 << level].reshape(len(PARTS), -1) for level in range(BANDS)]
+        self._places = [level.astype(np.float32) for level in levels]
+        counts = [_MEMBERS @ np.count_nonzero(level, axis=1) for level in levels]
+        self._counts = [np.where(n >= MIN_AREA_PX >> 2 * k, n, np.nan) for k, n in enumerate(counts)]
+
+    def averages(self, images: Sequence[np.ndarray], level: int) -> np.ndarray:
+        """float64 (images, areas), of images of that level; NaN where too little of an area is textured."""
+        sums = np.stack([image.ravel() for image in images]) @ self._places[level].T
+        return np.asarray(sums @ _MEMBERS.T / self._counts[level])
+
+
+def _still(image: np.ndarray, areas: _Areas) -> np.ndarray:
+    """The measures of one picture float32 (s, s, 3) YCrCb, in the order of STILL, float64 (areas, 7)."""
     bands = _bands(image)
-    weights = _weights(areas, _textured(image[..., 0]))
     logs = []
     colours = []
     for level in range(BANDS):
         size = np.abs(bands[level])
-        luma, colour = _averages([size[..., 0], size[..., 1:].mean(axis=-1)], weights[level])
+        luma, colour = areas.averages([size[..., 0], size[..., 1:].mean(axis=-1)], level)
         logs.append(np.log(luma + LEAST))
         colours.append(np.log(colour + LEAST) - logs[-1])
     fine = bands[0][..., 0]
-    root, across, down = _averages(
-        [
-            np.sqrt(np.abs(fine)),
-            np.abs(np.diff(fine, axis=1, append=fine[:, -1:])),
-            np.abs(np.diff(fine, axis=0, append=fine[-1:])),
-        ],
-        weights[0],
-    )
+    across, down = (np.abs(np.diff(fine, axis=axis, append=0)) for axis in (1, 0))
+    root, across, down = areas.averages([np.sqrt(np.abs(fine)), across, down], 0)
     evenness = 2 * np.log(root + LEAST) - logs[0]
     direction = np.log(across + LEAST) - np.log(down + LEAST)
-    values = np.stack([*logs, evenness, *colours[:2], direction], axis=1)
-    return dict(zip(areas, values, strict=True))
+    return np.stack([*logs, evenness, *colours[:2], direction], axis=1)
 
 
 def _moving(
-    luma: np.ndarray, track: Track, crops: Crops, run: np.ndarray, areas: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    """Of a run luma float32 (RUN, s, s): the measures of MOVING and of STICKING by area, and canvas px a frame that the
-    face moves in the picture."""
+    luma: np.ndarray, track: Track, crops: Crops, run: np.ndarray, areas: _Areas
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Of a run luma float32 (RUN, s, s): the measures in the order of MOVING, float64 (areas, 7), and of STICKING,
+    float64 (areas, 2), and canvas px a frame that the face moves in the picture."""
     to_first = cv2.invertAffineTransform(crops.to_frame[run[0]].astype(np.float64))
-    on_canvas = [_whole(to_first) @ _whole(crops.to_frame[i].astype(np.float64)) for i in run]
-    points = calibrated_px(track, crops.index[run])
-    ways = {
-        "picture": on_canvas,
-        "head": [_whole(_onto(points[k, RIGID], points[0, RIGID], to_first)) @ on_canvas[k] for k in range(RUN)],
-        "lips": [_whole(_onto(points[k, LIPS], points[0, LIPS], to_first)) @ on_canvas[k] for k in range(RUN)],
-    }
-    weights = _weights(areas, _textured(luma[0]))
-    stacks = {way: _warped(luma, moves) for way, moves in ways.items()}
-    seen = {way: _persistence(stack, weights) for way, stack in stacks.items()}
-    followed = _continuity(stacks["head"], weights)
-    moving, sticking, shifts = {}, {}, {}
-    for row, area in enumerate(areas):
-        way = "lips" if area in ("mouth", INTERIOR, RIM) else "head"
-        moving[area] = np.concatenate([seen["picture" if area == SURROUNDINGS else way][row], followed[row]])
-        middle = np.array([*(_middle(areas[area])), 1.0])
-        apart = np.stack([(a @ middle - b @ middle)[:2] for a, b in zip(ways[way], ways["picture"], strict=True)])
-        shifts[area] = moved = float(np.linalg.norm(np.diff(apart, axis=0), axis=1).mean())
-        sticking[area] = (seen[way][row] - seen["picture"][row])[: len(STICKING)]
-        if moved < MOVED_PX:
-            sticking[area] = np.full(len(STICKING), np.nan)
-    return moving, sticking, shifts["entire"]
+    points = calibrated_px(track, crops.index[run])[:, RIGID]
+    in_picture = [_whole(to_first) @ _whole(crops.to_frame[i].astype(np.float64)) for i in run]
+    on_head = [
+        _whole(similarity(_apply(to_first, later), _apply(to_first, points[0]))) @ place
+        for later, place in zip(points, in_picture, strict=True)
+    ]
+    picture, head = ([_bands(image) for image in _warped(luma, moves)] for moves in (in_picture, on_head))
+    with_picture, with_head = (_persistence(bands, areas) for bands in (picture, head))
+    moving = np.concatenate([with_head, _continuity(head, areas)], axis=1)
+    around = AREAS.index(SURROUNDINGS)
+    moving[around, : with_picture.shape[1]] = with_picture[around]
+    sticking = (with_head - with_picture)[:, : len(STICKING)]
+    middle = np.append(areas.middle, 1.0)
+    apart = np.stack([(a @ middle - b @ middle)[:2] for a, b in zip(on_head, in_picture, strict=True)])
+    moved = float(np.linalg.norm(np.diff(apart, axis=0), axis=1).mean())
+    return moving, np.where(moved < MOVED_PX, np.nan, sticking), moved
 
 
-def _persistence(stack: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Of a run brought into one place, float32 (RUN, s, s): float64 (areas, 4), in the order of MOVING."""
-    pyramids = [_bands(image) for image in stack]
+def _persistence(run: Sequence[list[np.ndarray]], areas: _Areas) -> np.ndarray:
+    """Of the pyramids of a run brought into one place: float64 (areas, 4), in the order of MOVING."""
     columns = []
     for level in range(2):
-        band = [p[level] for p in pyramids]
-        energy = _averages([b * b for b in band], weights[level])
-        joint = _averages([a * b for a, b in pairwise(band)], weights[level])
-        between = joint / np.sqrt(energy[:-1] * energy[1:] + LEAST**4)
-        columns.append(np.arctanh(np.clip(between, -0.99, 0.99)).mean(axis=0))
-    low = [cv2.pyrDown(cv2.pyrDown(image)) for image in stack]
+        band = [pyramid[level] for pyramid in run]
+        energy = areas.averages([b * b for b in band], level)
+        joint = areas.averages([a * b for a, b in pairwise(band)], level)
+        columns.append(_fisher(joint, energy[:-1], energy[1:]).mean(axis=0))
+    low = [pyramid[LOW] for pyramid in run]
     steps = [np.abs(b - a) for a, b in pairwise(low)]
     jerks = [np.abs(a - 2 * b + c) for a, b, c in zip(low, low[1:], low[2:], strict=False)]
     spans = [np.abs(c - a) for a, c in zip(low, low[2:], strict=False)]
-    step, jerk, span = (np.log(_averages(images, weights[2]).mean(axis=0) + LEAST) for images in (steps, jerks, spans))
+    step, jerk, span = (np.log(areas.averages(images, 2).mean(axis=0) + LEAST) for images in (steps, jerks, spans))
     return np.stack([*columns, step, jerk - span], axis=1)
 
 
-def _continuity(stack: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Of a run brought into one place, float32 (RUN, s, s): float64 (areas, 3), after optical flow from frame to frame.
+def _continuity(run: Sequence[list[np.ndarray]], areas: _Areas) -> np.ndarray:
+    """Of the same: float64 (areas, 3), after optical flow from frame to frame.
 
     The share that cannot be explained is that of the coarsest band, which does not depend on contrast.
     """
-    levels = np.clip(stack, 0, 255).astype(np.uint8)
-    y, x = np.mgrid[: stack.shape[1], : stack.shape[2]].astype(np.float32)
+    images = [pyramid[WHOLE] for pyramid in run]
+    levels = [np.clip(image, 0, 255).astype(np.uint8) for image in images]
+    y, x = np.mgrid[: images[0].shape[0], : images[0].shape[1]].astype(np.float32)
     columns = []
     for k in range(RUN - 1):
         flow = _flow().calc(levels[k], levels[k + 1], np.zeros((*levels[k].shape, 2), np.float32))
-        came = cv2.remap(stack[k + 1], x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC)
-        here, there = _bands(stack[k]), _bands(came)
+        came = _bands(cv2.remap(images[k + 1], x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC))
         found = []
         for level in range(2):
-            a, b = here[level], there[level]
-            joint, own, other = _averages([a * b, a * a, b * b], weights[level])
-            found.append(np.arctanh(np.clip(joint / np.sqrt(own * other + LEAST**4), -0.99, 0.99)))
-        left, coarse = _averages([np.abs(here[2] - there[2]), np.abs(here[2])], weights[2])
+            a, b = run[k][level], came[level]
+            found.append(_fisher(*areas.averages([a * b, a * a, b * b], level)))
+        left, coarse = areas.averages([np.abs(run[k][2] - came[2]), np.abs(run[k][2])], 2)
         columns.append([*found, np.log(left + LEAST) - np.log(coarse + LEAST)])
     return np.asarray(np.mean(columns, axis=0).T)
+
+
+def _fisher(joint: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The inverse hyperbolic tangent of the correlation, from a mean product and two mean squares."""
+    return np.asarray(np.arctanh(np.clip(joint / np.sqrt(one * other + LEAST**4), -0.99, 0.99)))
 
 
 @lru_cache(maxsize=1)
@@ -266,14 +285,8 @@ def calibrated_px(track: Track, frames: np.ndarray) -> np.ndarray:
     return crop[:, None, :2] + (track.calibrated[frames] + 1) / 2 * crop[:, None, 2:]
 
 
-def _onto(points: np.ndarray, first: np.ndarray, to_canvas: np.ndarray) -> np.ndarray:
-    """(2, 3): on the first frame's canvas, from where the points are in a later frame to where they were."""
-    a, b = (p @ to_canvas[:, :2].T + to_canvas[:, 2] for p in (points, first))
-    x, y = a - a.mean(axis=0), b - b.mean(axis=0)
-    norm = (x**2).sum() + 1e-9
-    cos, sin = (x * y).sum() / norm, (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum() / norm
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, b.mean(axis=0) - turn @ a.mean(axis=0)])
+def _apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ transform[:, :2].T + transform[:, 2]
 
 
 def _warped(luma: np.ndarray, moves: Sequence[np.ndarray]) -> np.ndarray:
@@ -290,43 +303,19 @@ def _whole(transform: np.ndarray) -> np.ndarray:
     return np.vstack([transform, [0.0, 0.0, 1.0]])
 
 
-def _middle(area: np.ndarray) -> tuple[float, float]:
-    moments = cv2.moments(area.view(np.uint8), binaryImage=True)
-    return moments["m10"] / max(moments["m00"], 1), moments["m01"] / max(moments["m00"], 1)
+LOW, WHOLE = BANDS, BANDS + 1
+"""Where `_bands` has the picture at a quarter of its size, and the picture itself."""
 
 
 def _bands(image: np.ndarray) -> list[np.ndarray]:
-    bands = []
+    """The bands, the finest first; then what is at LOW and WHOLE."""
+    sizes = [image]
     for _ in range(BANDS):
-        lower = cv2.pyrDown(image)
-        bands.append(image - cv2.pyrUp(lower))
-        image = lower
-    return bands
+        sizes.append(cv2.pyrDown(sizes[-1]))
+    return [*(a - cv2.pyrUp(b) for a, b in pairwise(sizes)), sizes[2], image]
 
 
 def _textured(luma: np.ndarray) -> np.ndarray:
     """bool (s, s): not flat."""
     kernel = np.ones((9, 9), np.uint8)
     return np.asarray(cv2.dilate(luma, kernel) - cv2.erode(luma, kernel) > TEXTURED)
-
-
-def _weights(areas: Mapping[str, np.ndarray], textured: np.ndarray) -> list[np.ndarray]:
-    """For each level, float32 (areas, pixels) whose rows add up to 1; NaN where too little of an area is textured."""
-    masks = np.stack([area & textured for area in areas.values()])
-    return [_normalised(masks[:, :: 1 << level, :: 1 << level], MIN_AREA_PX >> 2 * level) for level in range(BANDS)]
-
-
-def _normalised(masks: np.ndarray, least: int) -> np.ndarray:
-    rows = masks.reshape(len(masks), -1)
-    count = np.count_nonzero(rows, axis=1)
-    share = np.where(count >= least, 1 / np.maximum(count, 1), np.nan).astype(np.float32)
-    return rows.astype(np.float32) * share[:, None]
-
-
-def _averages(images: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """float64 (images, areas)"""
-    return (np.stack([image.ravel() for image in images]) @ weights.T).astype(np.float64)
-
-
-def _mean(per_frame: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {area: np.mean([values[area] for values in per_frame], axis=0) for area in per_frame[0]}
