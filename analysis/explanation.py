@@ -19,8 +19,9 @@ def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     """Which methods said what of one person, and what that is worth."""
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
-    heard = [_say(f) for f in findings if f.fake is not None]
-    calibrated = {f.calibrated for f in findings if f.fake is not None}
+    scored = [f for f in findings if f.fake is not None]
+    heard = [_say([f for f in scored if f.detector == name]) for name in dict.fromkeys(f.detector for f in scored)]
+    calibrated = {f.calibrated for f in scored}
     if calibrated == {False}:
         return f"{'; '.join(heard)}. This is uncalibrated: how often it is right was not measured."
     caution = "" if calibrated == {True} else f" {PARTLY}"
@@ -43,8 +44,16 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
 
 
-def _say(finding: Finding) -> str:
+def _say(findings: Sequence[Finding]) -> str:
+    """What one method said, of one region or of several."""
+    finding = max(findings, key=lambda f: f.overall or 0.0)
     method = DETECTORS[finding.detector].card.title.split(":")[0]
+    if len(findings) > 1:
+        lowest = min(f.overall or 0.0 for f in findings)
+        return (
+            f"{method} scores {len(findings)} regions {lowest:.2f} to {finding.overall:.2f} from 0 to 1 on average, "
+            f"the {finding.region} region highest"
+        )
     if finding.vote is not None:
         count = len(finding.scores)
         votes = f"{round(finding.vote * count)} of {count} stretches of the clip"

@@ -30,6 +30,8 @@ def weigh(
             answer.detector, answer.region, answer.track_id, "skipped", reason=answer.reason, weights=used
         ), None
     calibration = weights.calibration
+    if weights.id in offsets and weights.referenced:
+        calibration = weights.referenced
     evidence = (
         calibrate(answer, calibration, offset=offsets.get(weights.id, 0.0)) if calibration else uncalibrated(answer)
     )

@@ -5,16 +5,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+from scipy.special import logit
 
-from analysis.calibration import sigmoid
+from core.settings import Settings
 from core.types import Face, Quality, Track
-from detectors.compact import Model
-from detectors.cues import CANVAS, RUN, cues_of, measure, runs
+from core.weights import load_manifest, locate
+from detectors import choices, choose, open_detector
+from detectors.compact import Model, read_model
+from detectors.cues import CANVAS, CONDITIONS, RUN, cues_of, measure, runs
 from preprocessing.cropping import Cropping, Look
 from preprocessing.regions import REGIONS, region_masks
 from tests.seeded import golden
 from training.clips import Clip
-from training.compact import Recipe, against_reference, balance, fit
+from training.compact import CARD, MODEL, Recipe, balance, fit, less_reference
 from training.cues import Collection
 
 LOOK = Look(CANVAS, 4, RUN)
@@ -160,9 +165,9 @@ def test_learned_weights_find_the_direction_and_signed_ones_never_go_against_the
     fake, group = np.arange(80) % 2 == 1, np.arange(80) // 8
     table = collection(fake, group, np.where(fake, 1.0, 0.0) + rng.normal(0, 0.3, 80))
     everything = np.ones(80, bool)
-    learned = fit(table, "nose", Recipe("", conditioned=False, weights="learned"), everything)
+    learned = fit(table, "nose", Recipe("", "learned"), everything)
     assert (learned.weight > 0).all()
-    signed = fit(table, "nose", Recipe("", conditioned=False, weights="signed"), everything)
+    signed = fit(table, "nose", Recipe("", "signed"), everything)
     named = {c.name: w for c, w in zip(cues_of("nose"), signed.weight, strict=True)}
     assert named["flicker against the surroundings"] > 0
     assert named["fine sticking against the picture"] == 0
@@ -175,7 +180,7 @@ def test_what_cues_owe_to_the_conditions_is_taken_off():
     conditions = rng.normal(0, 1, 80)
     table = collection(fake, group, 2 * conditions + rng.normal(0, 0.1, 80))
     table = replace(table, conditions=[np.full((2, 8), c) for c in conditions])
-    model = fit(table, "eyes", Recipe("", conditioned=True, weights="alike"), np.ones(80, bool))
+    model = fit(table, "eyes", Recipe("", "alike", CONDITIONS), np.ones(80, bool))
     level = np.array([model.level(c, s)[0] for c, s in zip(table.cues["eyes"], table.conditions, strict=True)])
     assert level.std(axis=0).max() < 0.3
 
@@ -188,16 +193,16 @@ def test_no_source_outweighs_its_root_and_those_with_both_labels_count_twice():
     assert weight[5] / weight[6] == pytest.approx(2)
 
 
-def test_a_reference_takes_off_what_a_source_scores_by_itself():
+def test_a_reference_takes_off_what_a_source_scores_by_itself_but_never_a_twin():
     fake = np.array([False, True] * 20)
     group = np.arange(40) // 4
     habit = np.repeat(np.linspace(-2, 2, 10), 4)
     table = collection(fake, group, np.zeros(40))
-    raw = dict.fromkeys(REGIONS, habit + 0.6 * fake)
-    referenced = against_reference(table, raw)
-    assert np.isfinite(referenced).all()
-    spread = [np.ptp(values[~fake]) for values in (referenced, np.array([sigmoid(v) for v in raw["nose"]]))]
-    assert spread[0] < 0.6 * spread[1]
+    less = less_reference(table, habit + 0.6 * fake)
+    assert np.isfinite(less).all()
+    assert np.ptp(less[~fake]) == pytest.approx(np.ptp(habit) * 2 / 3)
+    alone = collection(fake[:2], group[:2], np.zeros(2))
+    assert np.isnan(less_reference(alone, habit[:2])).all()
 
 
 def test_a_cue_that_cannot_be_measured_says_nothing_and_none_says_more_than_it_may():
@@ -205,3 +210,40 @@ def test_a_cue_that_cannot_be_measured_says_nothing_and_none_says_more_than_it_m
     model = Model(-ones, ones, 0.5 * ones, np.zeros(8), np.zeros((8, 2)), ones, 0.25, np.stack([0 * ones, ones]))
     cues = np.array([[np.nan, 0.5], [100.0, -100.0]])
     np.testing.assert_allclose(model.log_odds(cues, np.zeros((2, 8))), [0.25, 0.25 + 0.5 - 1.5])
+
+
+def test_the_bundled_file_is_that_of_the_manifest_and_small():
+    entries = {region: load_manifest()[f"compact/telltale/{region}"] for region in REGIONS}
+    for region, weights in entries.items():
+        paths = locate(weights, Settings())
+        assert paths["model"].stat().st_size == weights.files[0].bytes < 1_000_000
+        assert weights.region == region
+        assert weights.calibration.slope >= 0
+    assert list(load_manifest())[: len(REGIONS)] == [weights.id for weights in entries.values()]
+
+
+def test_every_region_is_scored_from_cues_that_add_up_to_the_score(face, texture):
+    track = film(face, lambda k, points: shifted(texture, k * STEP_PX))
+    chosen = choose(("compact",), choices(load_manifest(), Settings()))
+    assert [choice.weights.region for choice in chosen] == list(REGIONS)
+    for choice in chosen:
+        detector = open_detector(choice, Settings(), "cpu")
+        scores = detector.score(track)
+        brought = sum(ground.log_odds for ground in detector.grounds(track))
+        bias = read_model(MODEL, choice.weights.region).bias
+        assert logit(scores.overall) == pytest.approx(brought + bias, abs=1e-6)
+        assert all("genuine faces" in ground for ground in scores.grounds)
+        assert len(scores.grounds) == 3
+
+
+def test_a_file_of_other_cues_is_refused(tmp_path):
+    save_file({"eyes.weight": torch.zeros(3), "eyes.bias": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="other cues"):
+        read_model(tmp_path / "other.safetensors", "eyes")
+
+
+def test_the_card_names_what_was_measured():
+    card = CARD.read_text(encoding="utf-8")
+    for region in REGIONS:
+        weights = load_manifest()[f"compact/telltale/{region}"]
+        assert f"| {weights.id} | {weights.calibration.slope:.3f}" in card

@@ -31,22 +31,20 @@ from analysis.fusion import REGIONS_ALIKE, fuse
 from core.settings import ROOT, Settings
 from core.weights import MANIFEST, Calibration
 from detectors.compact import Model
-from detectors.cues import CONDITIONS, RUN, STILL, cues_of
+from detectors.cues import CONDITIONS, RUN, STICKING, STILL, cues_of
 from preprocessing.regions import REGIONS
 from training.clips import extract, read_clips
 from training.compact_card import Results, write_card
 from training.cues import LOOK, Collection, gather
-from training.measures import Estimate, Labels, choose_bands, fit_platt, measure
+from training.measures import Estimate, Labels, fit_platt, measure
 
 log = logging.getLogger(__name__)
 
 BUNDLED = ROOT / "detectors" / "bundled"
 MODEL = BUNDLED / "compact.safetensors"
 CARD = BUNDLED / "compact.md"
-NUMBERS = BUNDLED / "compact.json"
-"""The bands that were chosen; they are the defaults of the settings."""
-STRONG, SOME = 0.01, 0.05
-"""Shares of the genuine clips that may show strong signs, and some signs or more."""
+CHOSEN_BY = ("size_matched_auc", "pairs")
+"""Their sum: what carries over to other sources, and what a source's own genuine clips can bring out."""
 HELD = (2.0, 98.0)
 """Percentiles of the clips' cues within which a cue is held: one odd number must not decide."""
 CONDITION_RIDGE = 10.0
@@ -73,26 +71,30 @@ took, its detail is made anew for every frame, and so lasts less and sticks less
 class Recipe:
     """One way to weigh the cues.
 
-    `conditioned`: what genuine cues owe to the conditions is taken off first. `weights`: "alike" weighs the expected
-    cues alike, "signed" learns by how much but not which way, "learned" learns all of them. `ridge` pulls learned
-    weights towards 0, in clips. `without` leaves measures out.
+    What genuine cues owe to these `conditions` is taken off first. `weights`: "alike" weighs the expected cues alike,
+    "signed" learns by how much but not which way, "learned" learns all of them. `ridge` pulls learned weights towards
+    0, in clips. `without` leaves measures out.
     """
 
     name: str
-    conditioned: bool
     weights: Literal["alike", "signed", "learned"]
+    conditions: tuple[str, ...] = ()
     ridge: float = 100.0
     without: tuple[str, ...] = ()
 
 
+MOVEMENT, DETAIL, PERSISTENCE = CONDITIONS[:1], CONDITIONS[3:6], CONDITIONS[6:]
 RECIPES = (
-    Recipe("expected cues alike", False, "alike"),
-    Recipe("expected cues alike, conditions taken off", True, "alike"),
-    Recipe("moving cues alike, conditions taken off", True, "alike", without=tuple(STILL)),
-    Recipe("expected cues, weights learned", False, "signed"),
-    Recipe("expected cues, weights learned, conditions taken off", True, "signed"),
-    Recipe("all cues, weights and directions learned", False, "learned"),
-    Recipe("all cues, weights and directions learned, conditions taken off", True, "learned"),
+    Recipe("expected cues alike", "alike"),
+    Recipe("expected cues alike, beside the detail around", "alike", DETAIL),
+    Recipe("expected cues alike, beside movement and what lasts around", "alike", MOVEMENT + PERSISTENCE),
+    Recipe("expected cues alike, beside all conditions", "alike", CONDITIONS),
+    Recipe("expected cues of movement alike", "alike", without=tuple(STILL)),
+    Recipe("sticking alone", "alike", without=tuple(name for name in SIGNS if name not in STICKING)),
+    Recipe("expected cues, weights learned", "signed"),
+    Recipe("expected cues, weights learned, beside the detail around", "signed", DETAIL),
+    Recipe("all cues, weights and directions learned", "learned"),
+    Recipe("all cues, weights and directions learned, beside the detail around", "learned", DETAIL),
 )
 
 
@@ -106,8 +108,9 @@ def fit(collection: Collection, region: str, recipe: Recipe, where: np.ndarray) 
     weight = balance(fake, group)
     usual = np.nanmean(conditions, axis=0)
     slopes = np.zeros((len(CONDITIONS), cues.shape[1]))
-    if recipe.conditioned:
-        slopes = _slopes(conditions[~fake] - usual, cues[~fake], weight[~fake])
+    taken = np.flatnonzero([name in recipe.conditions for name in CONDITIONS])
+    if len(taken):
+        slopes[taken] = _slopes((conditions - usual)[~fake][:, taken], cues[~fake], weight[~fake])
     cues = cues - np.nan_to_num(conditions - usual) @ slopes
     low, high = np.nanpercentile(cues, HELD, axis=0)
     centre = np.nanmean(np.clip(cues, low, high), axis=0)
@@ -145,7 +148,7 @@ def balance(fake: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 
 def _slopes(conditions: np.ndarray, cues: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """How genuine cues follow the conditions, (8, k): ridge regression with both at their weighted means."""
+    """How genuine cues follow conditions (n, c), float64 (c, k): ridge regression with both at their weighted means."""
     slopes = np.zeros((conditions.shape[1], cues.shape[1]))
     for column in range(cues.shape[1]):
         known = np.isfinite(cues[:, column])
@@ -207,45 +210,40 @@ def score(collection: Collection, region: str, model: Model, where: np.ndarray) 
 
 
 def fuse_out_of_source(raw: Mapping[str, np.ndarray], fake: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """P(fake) of each clip (n,), by calibrations that saw nothing of its source."""
-    fused = np.empty(len(fake))
-    for source in np.unique(group):
-        other = group != source
+    """P(fake) of each clip (n,), by calibrations that saw nothing of its source; NaN where there are no log-odds."""
+    fused = np.full(len(fake), np.nan)
+    known = np.isfinite(next(iter(raw.values())))
+    for source in np.unique(group[known]):
+        other = known & (group != source)
         maps = {region: fit_platt(raw[region][other], fake[other], group[other]) for region in raw}
-        for i in np.flatnonzero(~other):
+        for i in np.flatnonzero(known & (group == source)):
             fused[i] = fuse(
                 [Evidence(maps[r].slope * raw[r][i] + maps[r].intercept, 0.0) for r in raw], REGIONS_ALIKE
             ).fake
     return fused
 
 
-def against_reference(collection: Collection, raw: Mapping[str, np.ndarray]) -> np.ndarray:
-    """P(fake) of each clip (n,), with the other genuine clips of its origin as references; NaN where there are none.
+def less_reference(collection: Collection, raw: np.ndarray) -> np.ndarray:
+    """Raw log-odds (n,) less what the other genuine clips of the same origin score above usual, as the app takes it
+    off; NaN where there are none.
 
     A clip's own twin is left out: it would be the answer and not a reference.
     """
-    fused = np.full(len(collection.fake), np.nan)
-    origins = np.array([clip.origin for clip in collection.clips])
-    for i, clip in enumerate(collection.clips):
-        genuine = [
-            j
-            for j in np.flatnonzero((origins == clip.origin) & ~collection.fake)
-            if j != i and not (clip.pair and collection.clips[j].pair == clip.pair)
-        ]
-        if not genuine:
-            continue
-        other = collection.group != collection.group[i]
-        evidence = []
-        for values in raw.values():
-            known = calibrate(values[other], collection.fake[other], collection.group[other])
-            offset = source_offset([sigmoid(v) for v in values[genuine]], known)
-            evidence.append(Evidence(known.slope * (values[i] - offset) + known.intercept, 0.0))
-        fused[i] = fuse(evidence, REGIONS_ALIKE).fake
-    return fused
+    origin = np.array([clip.origin for clip in collection.clips])
+    pair = np.array([clip.pair or str(i) for i, clip in enumerate(collection.clips)])
+    usual = calibrate(raw, collection.fake, collection.group)
+    less = np.full(len(raw), np.nan)
+    for i in range(len(raw)):
+        genuine = raw[(origin == origin[i]) & (pair != pair[i]) & ~collection.fake]
+        if len(genuine):
+            less[i] = raw[i] - source_offset([sigmoid(value) for value in genuine.tolist()], usual)
+    return less
 
 
 def calibrate(raw: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Calibration:
-    """Platt's map of raw log-odds (n,) that models gave to clips of sources they had not seen."""
+    """Platt's map of raw log-odds (n,), NaN where there are none, of clips whose source the model had not seen."""
+    known = np.isfinite(raw)
+    raw, fake, group = raw[known], fake[known], group[known]
     return Calibration(
         **asdict(fit_platt(raw, fake, group)),
         real_logit=round(float(raw[~fake].mean()), 4),
@@ -266,33 +264,33 @@ def label(collection: Collection) -> Labels:
 
 
 def train(collection: Collection) -> None:
-    """Chooses the recipe by its size-matched AUC out of source, fits it to everything, and writes model, manifest
-    entries, bands and card."""
+    """Chooses the recipe by its scores of sources left out, fits it to everything, and writes model, manifest entries
+    and card."""
     labels = label(collection)
     judged = {recipe: cross_validate(collection, recipe) for recipe in tqdm(RECIPES, desc="recipes")}
     tried = {recipe: measure(own.fused, labels) for recipe, own in judged.items()}
-    chosen = max(RECIPES, key=lambda recipe: tried[recipe]["size_matched_auc"].value)
-    own = judged[chosen]
+    plain = {recipe: measure(np.mean([*own.raw.values()], axis=0), labels)["pairs"] for recipe, own in judged.items()}
+    tried = {recipe: found | {"pairs": plain[recipe]} for recipe, found in tried.items()}
+    chosen = max(RECIPES, key=lambda recipe: sum(tried[recipe][name].value for name in CHOSEN_BY))
+    raw = judged[chosen].raw
+    less = {region: less_reference(collection, raw[region]) for region in REGIONS}
     everything = np.ones(len(collection.clips), bool)
     models = {region: fit(collection, region, chosen, everything) for region in REGIONS}
-    calibrations = {region: calibrate(own.raw[region], collection.fake, collection.group) for region in REGIONS}
-    bands = choose_bands(own.fused, collection.fake, strong=STRONG, some=SOME)
-    measured_by = {region: measure(expit(own.raw[region]), labels) for region in REGIONS}
+    calibrations = {region: calibrate(raw[region], collection.fake, collection.group) for region in REGIONS}
+    referenced = {region: calibrate(less[region], collection.fake, collection.group) for region in REGIONS}
 
     save_model(models)
-    write_manifest(calibrations, measured_by, collection)
-    NUMBERS.write_text(json.dumps({"bands": asdict(bands), "recipe": asdict(chosen)}, indent=2) + "\n")
+    write_manifest(calibrations, referenced, {region: measure(expit(raw[region]), labels) for region in REGIONS})
     results = Results(
         collection=collection,
         labels=labels,
         tried={recipe.name: measures for recipe, measures in tried.items()},
         chosen=chosen.name,
-        fused=own.fused,
-        by_region={region: expit(raw) for region, raw in own.raw.items()},
-        referenced=against_reference(collection, own.raw),
+        fused=judged[chosen].fused,
+        raw=raw,
+        referenced=fuse_out_of_source(less, collection.fake, collection.group),
         calibrations=calibrations,
-        bands=bands,
-        shares=(STRONG, SOME),
+        with_reference=referenced,
         models=models,
     )
     CARD.write_text(write_card(results), encoding="utf-8")
@@ -310,13 +308,12 @@ def save_model(models: Mapping[str, Model]) -> None:
 
 def write_manifest(
     calibrations: Mapping[str, Calibration],
+    referenced: Mapping[str, Calibration],
     measured_by: Mapping[str, Mapping[str, Estimate]],
-    collection: Collection,
 ) -> None:
     """Puts an entry for each region first, and leaves all others as they are."""
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     ids = {region: f"compact/telltale/{region}" for region in REGIONS}
-    genuine, manipulated = int((~collection.fake).sum()), int(collection.fake.sum())
     entries = {
         id: {
             "detector": "compact",
@@ -338,9 +335,10 @@ def write_manifest(
             "paper": "none",
             "input": {"runs": LOOK.frames, "run": RUN},
             "calibration": asdict(calibrations[region]),
+            "referenced": asdict(referenced[region]),
             "measured": f"Clip AUC {measured_by[region]['auc']}, size-matched "
-            f"{measured_by[region]['size_matched_auc']} (95 % intervals), on {genuine} genuine and {manipulated} "
-            "manipulated clips of sources left out.",
+            f"{measured_by[region]['size_matched_auc']}, pairs {measured_by[region]['pairs']} (95 % intervals), on "
+            f"{calibrations[region].n} clips of sources left out.",
         }
         for region, id in ids.items()
     }

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+from scipy.special import expit
 
 from core.weights import Calibration
 from detectors.compact import MIN_WIDTH_PX, Model
 from detectors.cues import CANVAS, MOVING, RUN, STICKING, STILL, cues_of
 from preprocessing.regions import REGIONS
 from training.cues import Collection
-from training.measures import ALL, MISSED, Bands, Estimate, Labels, Row, measure, tabulate
+from training.measures import ALL, Estimate, Labels, Row, measure, tabulate
 
 PACKAGES = ("mediapipe", "opencv-contrib-python", "av", "numpy", "scipy")
 FUSED = "all regions"
@@ -31,8 +32,7 @@ SHOWN = 5
 class Results:
     """What the training command found; all scores are P(fake) (n,) of clips whose source was left out.
 
-    `by_region` is before calibration; `referenced` NaN where a clip's origin has no other genuine clip; `shares` of
-    genuine clips that the bands allow to show strong signs, and some signs or more.
+    `raw` is before calibration, in log-odds; `referenced` NaN where a clip's origin has no other genuine clip.
     """
 
     collection: Collection
@@ -40,11 +40,10 @@ class Results:
     tried: Mapping[str, Mapping[str, Estimate]]
     chosen: str
     fused: np.ndarray
-    by_region: Mapping[str, np.ndarray]
+    raw: Mapping[str, np.ndarray]
     referenced: np.ndarray
     calibrations: Mapping[str, Calibration]
-    bands: Bands
-    shares: tuple[float, float]
+    with_reference: Mapping[str, Calibration]
     models: Mapping[str, Model]
 
 
@@ -72,10 +71,9 @@ def write_card(results: Results) -> str:
             _cues(results),
             "## Calibration",
             _calibrations(results),
-            "## Bands",
-            _bands(results),
             "## Recipes that were compared",
-            "The one with the best size-matched AUC was taken, which flatters it slightly.",
+            "The one with the best sum of size-matched AUC and pairs was taken, which flatters it slightly. Pairs are "
+            "here before calibration, the mean over regions.",
             _tried(results),
             "## Data",
             _data(results),
@@ -155,7 +153,7 @@ def _parts(results: Results) -> str:
     parts = [
         ("whole clips", results.fused, listed),
         ("mini-clips", results.fused, ~listed),
-        *((region, results.by_region[region], np.ones(len(listed), bool)) for region in REGIONS),
+        *((region, expit(results.raw[region]), np.ones(len(listed), bool)) for region in REGIONS),
     ]
     lines = ["| | genuine, manipulated | AUC | size-matched AUC | pairs |", "| --- | --- | --- | --- | --- |"]
     for name, scores, which in parts:
@@ -178,7 +176,12 @@ def _references(results: Results) -> str:
         "| | genuine, manipulated | AUC | size-matched AUC | pairs |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, scores in (("without reference", results.fused), ("with reference", results.referenced)):
+    uncalibrated = expit(np.mean([*results.raw.values()], axis=0))
+    for name, scores in (
+        ("without reference", results.fused),
+        ("without reference, before calibration", uncalibrated),
+        ("with reference", results.referenced),
+    ):
         found = measure(scores[known], labels)
         lines.append(
             f"| {name} | {int((~labels.fake).sum())}, {int(labels.fake.sum())} | {found['auc']} | "
@@ -208,36 +211,19 @@ def _cues(results: Results) -> str:
 def _calibrations(results: Results) -> str:
     lines = [
         "logit P(fake) = slope x log-odds (held within those of 0.01 and 0.99) + intercept; Platt's method at even "
-        "prior odds on clips of sources left out, deviations by the sandwich over sources.",
+        "prior odds on clips of sources left out, deviations by the sandwich over sources. A slope of 0 says that "
+        "nothing carried over: such a region stands at one half. With reference clips, what they score above usual is "
+        "taken off first and the second pair of numbers holds.",
         "",
-        "| weights | slope | intercept | clips |",
-        "| --- | --- | --- | --- |",
+        "| weights | slope | intercept | clips | slope with reference | intercept with reference | clips |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for region, c in results.calibrations.items():
-        (slope, _), (_, intercept) = np.sqrt(np.abs(c.covariance))
-        lines.append(
-            f"| compact/telltale/{region} | {c.slope:.3f} ± {slope:.3f} | {c.intercept:.3f} ± {intercept:.3f} | {c.n} |"
-        )
-    return "\n".join(lines)
-
-
-def _bands(results: Results) -> str:
-    bands, (strong, some) = results.bands, results.shares
-    lines = [
-        f"On the fused P(fake) of sources left out. Strong signs: at most {strong:.0%} of the genuine clips, and odds "
-        f"of three to one; some signs or more: at most {some:.0%} of the genuine clips; no signs: at most {MISSED:.0%} "
-        "of the manipulated clips.",
-        "",
-        f"Strong signs from **{bands.strong_signs}** on, some signs from **{bands.some_signs}** on, no signs below "
-        f"**{bands.no_signs}**. With these, shares of the clips:",
-        "",
-        "| label | strong signs | some signs or more | no signs |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, which in (("genuine", ~results.labels.fake), ("manipulated", results.labels.fake)):
-        p = results.fused[which]
-        shares = (p >= bands.strong_signs, p >= bands.some_signs, p < bands.no_signs)
-        lines.append(f"| {name} | " + " | ".join(f"{share.mean():.0%}" for share in shares) + " |")
+    for region, plain in results.calibrations.items():
+        numbers = []
+        for c in (plain, results.with_reference[region]):
+            (slope, _), (_, intercept) = np.sqrt(np.abs(c.covariance))
+            numbers.append(f"{c.slope:.3f} ± {slope:.3f} | {c.intercept:.3f} ± {intercept:.3f} | {c.n}")
+        lines.append(f"| compact/telltale/{region} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 

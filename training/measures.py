@@ -343,19 +343,12 @@ class Bands:
     no_signs: float
 
 
-def choose_bands(
-    probability: np.ndarray,
-    fake: np.ndarray,
-    *,
-    strong: float = STRONG_FALSE_ALARMS,
-    some: float = SOME_FALSE_ALARMS,
-) -> Bands:
-    """The widest bands that keep to the shares of false alarms and to that of misses, and to the floor, in
-    thousandths."""
-    from_some = _above(probability[~fake], some)
+def choose_bands(probability: np.ndarray, fake: np.ndarray) -> Bands:
+    """The widest bands that keep to the stated shares of false alarms and misses, and to the floor, in thousandths."""
+    some = _above(probability[~fake], SOME_FALSE_ALARMS)
     manipulated = np.sort(probability[fake])
     missed = math.floor(manipulated[int(MISSED * len(manipulated))] * 1000) / 1000
-    return Bands(max(STRONG_FLOOR, _above(probability[~fake], strong)), from_some, min(missed, from_some))
+    return Bands(max(STRONG_FLOOR, _above(probability[~fake], STRONG_FALSE_ALARMS)), some, min(missed, some))
 
 
 def _above(genuine: np.ndarray, share: float) -> float:
