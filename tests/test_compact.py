@@ -202,7 +202,7 @@ def test_a_reference_takes_off_what_a_source_scores_by_itself_but_never_a_twin()
     assert np.isfinite(less).all()
     assert np.ptp(less[~fake]) == pytest.approx(np.ptp(habit) * 2 / 3)
     alone = collection(fake[:2], group[:2], np.zeros(2))
-    assert np.isnan(less_reference(alone, habit[:2])).all()
+    assert np.isnan(less_reference(alone, habit[:2] + fake[:2])).all()
 
 
 def test_a_cue_that_cannot_be_measured_says_nothing_and_none_says_more_than_it_may():
