@@ -62,7 +62,7 @@ def page(settings: Settings) -> "Blocks":
         import spaces  # before anything that imports torch
 
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
-    from analysis.pipeline import analyze, identify
+    from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
     from storage import ReportStore, upgrade
     from ui import build
@@ -70,7 +70,7 @@ def page(settings: Settings) -> "Blocks":
 
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
-    return build(Desk(settings, load_manifest(), store, identify, analyze, on_gpu(follow) if on_gpu else follow))
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
 
 
 def serve(settings: Settings) -> None:

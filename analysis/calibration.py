@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types import Scores
-from core.weights import Calibration
+from core.odds import EDGE, sigmoid, weighed_logit
+from core.odds import raw_logit as raw_logit
+from core.types import Finding, Scores, Weighing
+from core.weights import UNMEASURED_AUC, Calibration, reliability
 
-EDGE = 0.01
-"""Scores are held this far from 0 and 1: no network's 0.9999 is worth that many log-odds."""
 SHRINK = 2
 """Genuine clips of the same source count as much as the calibration only from this many on."""
 TEMPERATURE = 2.0
@@ -19,23 +19,16 @@ UNKNOWN_SD = 1.0
 Z_90 = 1.6449
 
 
-def raw_logit(score: float) -> float:
-    """log(p / (1 - p)) of an uncalibrated score, p held within [0.01, 0.99]."""
-    p = min(max(score, EDGE), 1 - EDGE)
-    return math.log(p / (1 - p))
-
-
-def sigmoid(logit: float) -> float:
-    """P from log-odds."""
-    return 1 / (1 + math.exp(-logit))
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Calibrated log-odds of manipulation at even prior odds, with their standard deviation. 0 says nothing."""
+    """Calibrated log-odds of manipulation at even prior odds, with their standard deviation. 0 says nothing.
+
+    `weight` > 0 is what it counts beside others; alone, any weight is the same.
+    """
 
     logit: float
     sd: float
+    weight: float = 1.0
 
     @property
     def fake(self) -> float:
@@ -47,26 +40,38 @@ class Evidence:
         return sigmoid(self.logit - Z_90 * self.sd), sigmoid(self.logit + Z_90 * self.sd)
 
 
-def calibrate(scores: Scores, calibration: Calibration, *, offset: float = 0.0) -> Evidence:
+def calibrated(scores: Scores, calibration: Calibration, *, offset: float = 0.0) -> Weighing:
     """Platt's map on the raw log-odds, less `offset`.
 
     The deviation joins two doubts: how much the scores differ along the track, and how well slope and intercept are
     known from the clips they were fitted on.
     """
-    raw = raw_logit(scores.overall) - offset
     p = min(max(scores.overall, EDGE), 1 - EDGE)
     spread = float(np.std(scores.fake)) / math.sqrt(len(scores.fake)) / (p * (1 - p))
-    at = np.array([raw, 1.0])
+    at = np.array([raw_logit(scores.overall) - offset, 1.0])
     fitted = float(at @ np.array(calibration.covariance) @ at)
-    return Evidence(
-        logit=calibration.slope * raw + calibration.intercept,
+    return Weighing(
+        slope=calibration.slope,
+        intercept=calibration.intercept - calibration.slope * offset,
         sd=math.sqrt((calibration.slope * spread) ** 2 + fitted),
+        reliability=calibration.reliability,
     )
 
 
-def uncalibrated(scores: Scores) -> Evidence:
-    """The score of weights nobody calibrated, in the same order but nearer to 0, and marked as such wherever shown."""
-    return Evidence(logit=raw_logit(scores.overall) / TEMPERATURE, sd=UNKNOWN_SD)
+UNCALIBRATED = Weighing(slope=1 / TEMPERATURE, intercept=0.0, sd=UNKNOWN_SD, reliability=reliability(UNMEASURED_AUC))
+"""Of weights nobody calibrated: scores in the same order but nearer to 0, all alike, and marked wherever shown."""
+
+
+def evidence(score: float, weighing: Weighing) -> Evidence:
+    """What a score of a detector's own is worth."""
+    return Evidence(weighed_logit(score, weighing), weighing.sd, weighing.reliability)
+
+
+def evidence_of(finding: Finding) -> Evidence | None:
+    """What a finding is worth to the verdict; None where the detector could not look."""
+    if finding.weighing is None or finding.overall is None:
+        return None
+    return evidence(finding.overall, finding.weighing)
 
 
 def source_offset(genuine: list[float], calibration: Calibration) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.types import Finding, Label, Person
-from detectors import DETECTORS
+from analysis.disagreement import disagreement, method_title
+from analysis.fusion import basis_of, unfit
+from core.types import Basis, ChangeName, Finding, Label, Person, Trial
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -12,7 +13,12 @@ MEANING = {
     Label.NO_SIGNS: "That does not make it genuine: a method sees only what it was trained to see.",
 }
 
-PARTLY = "Part of this is uncalibrated: how often it is right was not measured."
+CAUTION: dict[Basis | None, str] = {
+    "uncalibrated": "This is uncalibrated: how often it is right was not measured.",
+    "partly uncalibrated": "Part of this is uncalibrated: how often it is right was not measured.",
+}
+AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
+"""A clip that was changed, in words that follow a verb."""
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
@@ -20,12 +26,11 @@ def explain_person(label: Label, findings: Sequence[Finding]) -> str:
     if label is Label.NOT_ASSESSED:
         return " ".join(dict.fromkeys(f.reason for f in findings if f.reason)) or "No method was chosen."
     scored = [f for f in findings if f.fake is not None]
-    heard = [_say([f for f in scored if f.detector == name]) for name in dict.fromkeys(f.detector for f in scored)]
-    calibrated = {f.calibrated for f in scored}
-    if calibrated == {False}:
-        return f"{'; '.join(heard)}. This is uncalibrated: how often it is right was not measured."
-    caution = "" if calibrated == {True} else f" {PARTLY}"
-    return f"{'; '.join(heard)}. {MEANING[label]}{caution}"
+    heard = _say(scored[0]) if len(scored) == 1 else _list(scored)
+    basis = basis_of(findings)
+    # Nobody measured how high clips score by uncalibrated methods alone.
+    meaning = "" if basis == "uncalibrated" else MEANING[label]
+    return " ".join(filter(None, [f"{heard}.", meaning, CAUTION.get(basis), disagreement(findings)]))
 
 
 def explain_video(label: Label, persons: Sequence[Person], decisive: Person | None, *, frames: int) -> str:
@@ -40,22 +45,38 @@ def explain_video(label: Label, persons: Sequence[Person], decisive: Person | No
         return decisive.verdict.reason
     unjudged = sum(p.verdict.fake is None for p in persons)
     rest = f" {unjudged} of {len(persons)} people could not be assessed." if unjudged else ""
+    for p in persons:
+        if (p.verdict.fake or 0.0) > (decisive.verdict.fake or 0.0):
+            rest += f" Person {p.id} scores higher and does not decide: {unfit(p, persons)}."
     lead = "Nobody stands out; the highest score is that of" if label is Label.NO_SIGNS else "The verdict rests on"
     return f"{lead} person {decisive.id}. {decisive.verdict.reason}{rest}"
 
 
-def _say(findings: Sequence[Finding]) -> str:
-    """What one method said, of one region or of several."""
-    finding = max(findings, key=lambda f: f.overall or 0.0)
-    method = DETECTORS[finding.detector].card.title.split(":")[0]
-    if len(findings) > 1:
-        lowest = min(f.overall or 0.0 for f in findings)
-        return (
-            f"{method} scores {len(findings)} regions {lowest:.2f} to {finding.overall:.2f} from 0 to 1 on average, "
-            f"the {finding.region} region highest"
-        )
+def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
+    """Whether this verdict changed its band when the clip was changed; empty where it did not."""
+    moved = [
+        f"{trial.label.replace('_', ' ')} ({trial.fake:.2f}) {AFTER[trial.change]}"
+        for trial in trials
+        if trial.fake is not None and trial.label is not label
+    ]
+    unstable = [f"Unstable: the same methods say {' and '.join(moved)}."] if moved else []
+    lost = [f"Could not be assessed {AFTER[trial.change]}: {trial.reason}" for trial in trials if trial.fake is None]
+    return " ".join(unstable + lost)
+
+
+def _say(finding: Finding) -> str:
+    method = method_title(finding.detector)
     if finding.vote is not None:
         count = len(finding.scores)
         votes = f"{round(finding.vote * count)} of {count} stretches of the clip"
         return f"{method} scores {finding.overall:.2f} from 0 to 1 on average, and one half or more in {votes}"
     return f"{method} scores the {finding.region} region {finding.overall:.2f} from 0 to 1 on average"
+
+
+def _list(findings: Sequence[Finding]) -> str:
+    """Several findings, in one clause for each method."""
+    by_method: dict[str, list[str]] = {}
+    for f in findings:
+        by_method.setdefault(method_title(f.detector), []).append(f"{f.region} {f.overall:.2f}")
+    said = "; ".join(f"{method}: {', '.join(regions)}" for method, regions in by_method.items())
+    return f"Average scores from 0 to 1 by {said}"

@@ -7,21 +7,34 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.calibration import source_offset
+from analysis.exhibits import explain, scene_look
 from analysis.findings import describe, judge, weigh
+from analysis.stability import Assessment, stand_trial
 from core.errors import NotApplicable
 from core.settings import VERSION, Settings
-from core.types import Options, Progress, Report, Scores, Skipped, Track
+from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
+from preprocessing.changes import Change, unchanged
+from preprocessing.cropping import Look
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A file and what is asked of it: `sha256` is the file's, `fingerprint` one over all that determines the report."""
+
+    chosen: tuple[Choice, ...]
+    sha256: str
+    fingerprint: str
 
 
 def analyze(
@@ -32,6 +45,7 @@ def analyze(
     settings: Settings,
     manifest: Mapping[str, Weights],
     references: Sequence[Path] = (),
+    order: Order | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Report:
     """The report on one file; but for id, clock and timings a pure function of file, options, settings and weights.
@@ -39,6 +53,7 @@ def analyze(
     Args:
         name: what the file is called; data, never a path.
         references: genuine clips of the same source; how much higher than usual they score is taken off.
+        order: what `take_order` says of the same arguments, where it was asked already.
         on_progress: called every few frames; what it raises (such as `Cancelled`) ends the analysis.
 
     Raises:
@@ -48,12 +63,20 @@ def analyze(
     began = time.perf_counter()
     timings: dict[str, float] = {}
     limit_threads()
-    chosen = choose(options.detectors, choices(manifest, settings), options.regions)
+    order = order or take_order(path, options, settings, manifest, references)
+    chosen, sha256 = order.chosen, order.sha256
     looks = [look for c in chosen if c.ready for look in looks_of(c, options.thoroughness)]
-    sha256, fingerprint = identify(path, options, chosen, settings, references)
+    weights = {c.weights.id: c.weights for c in chosen}
     log.info("analysis of %s begins: %d methods", sha256[:8], len(chosen))
 
-    def read(file: Path, called: str, digest: str) -> Reading:
+    def read(
+        file: Path,
+        called: str,
+        digest: str,
+        looks: Sequence[Look] = looks,
+        heard: OnProgress = on_progress,
+        change: Change = unchanged,
+    ) -> Reading:
         return read_tracks(
             file,
             name=called,
@@ -62,44 +85,75 @@ def analyze(
             settings=settings,
             manifest=manifest,
             looks=looks,
-            on_progress=on_progress,
+            change=change,
+            on_progress=heard,
         )
+
+    def assess(reading: Reading, taken: dict[str, float], heard: OnProgress = on_progress) -> Assessment:
+        answers = score(reading.tracks, chosen, settings, heard, taken)
+        findings = [weigh(answer, weights, offsets) for answer in answers]
+        persons = [describe(track, findings, settings) for track in reading.tracks]
+        return Assessment(reading, answers, findings, persons, judge(persons, reading.video, settings))
+
+    def again(change: Change, called: str) -> Assessment:
+        def heard(progress: Progress) -> None:
+            on_progress(replace(progress, stage=f"{called}: {progress.stage}"))
+
+        return assess(read(path, name, sha256, heard=heard, change=change), {}, heard)
 
     with _timed(timings, "references"):
         genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
+        offsets = _offsets(genuine, weights)
     with _timed(timings, "faces"):
-        reading = read(path, name, sha256)
+        reading = read(path, name, sha256, [*looks, scene_look(options.thoroughness)])
     with _timed(timings, "scores"):
-        answers = score(reading.tracks, chosen, settings, on_progress)
-
-    weights = {c.weights.id: c.weights for c in chosen}
-    offsets = _offsets(genuine, weights)
-    findings = [weigh(answer, weights, offsets) for answer in answers]
-    persons = [describe(track, findings, settings) for track in reading.tracks]
-    verdict = judge(persons, reading, settings)
+        found = assess(reading, timings)
+    with _timed(timings, "explanations"):
+        exhibits, occlusions = explain(
+            reading.tracks, found.answers, chosen, offsets, settings, options.thoroughness, on_progress
+        )
+    trials: tuple[Trial, ...] = ()
+    if options.thoroughness == "thorough":
+        with _timed(timings, "stability"):
+            found, trials = stand_trial(found, again)
     timings["total"] = time.perf_counter() - began
 
-    log.info("analysis of %s ends: %d people, %s, %.1f s", sha256[:8], len(persons), verdict.label, timings["total"])
+    log.info(
+        "analysis of %s ends: %d people, %s, %.1f s",
+        sha256[:8],
+        len(found.persons),
+        found.verdict.label,
+        timings["total"],
+    )
     return Report(
         id=uuid.uuid4().hex,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         app_version=VERSION,
-        fingerprint=fingerprint,
+        fingerprint=order.fingerprint,
         options=replace(options, detectors=tuple(c.weights.id for c in chosen)),
         video=reading.video,
-        verdict=verdict,
-        tracks=tuple(persons),
-        findings=tuple(finding for finding, _ in findings),
+        verdict=found.verdict,
+        tracks=tuple(found.persons),
+        findings=tuple(found.findings),
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
-        device=device(),
+        device=_devices(chosen),
+        exhibits=tuple(exhibits),
+        occlusions=tuple(occlusions),
+        trials=trials,
     )
 
 
-def identify(
-    path: Path, options: Options, chosen: Sequence[Choice], settings: Settings, references: Sequence[Path] = ()
-) -> tuple[str, str]:
-    """The file's SHA-256, and one over all that determines its report: file, options, weights, thresholds, version."""
+def take_order(
+    path: Path, options: Options, settings: Settings, manifest: Mapping[str, Weights], references: Sequence[Path] = ()
+) -> Order:
+    """Which weights the options mean, and what determines the report: file, options, weights, thresholds, version.
+
+    Raises:
+        InputError: a detector or a region is unknown.
+        WeightsError: of a named detector nothing is ready.
+    """
+    chosen = choose(options.detectors, choices(manifest, settings), options.regions)
     sha256 = _hash(path)
     determined_by = {
         "file": sha256,
@@ -111,7 +165,8 @@ def identify(
         "thresholds": (settings.strong_signs, settings.some_signs, settings.no_signs),
         "version": VERSION,
     }
-    return sha256, hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+    return Order(tuple(chosen), sha256, fingerprint)
 
 
 def score(
@@ -119,21 +174,30 @@ def score(
     chosen: Sequence[Choice],
     settings: Settings,
     on_progress: OnProgress = lambda progress: None,
+    timings: dict[str, float] | None = None,
 ) -> list[Scores | Skipped]:
-    """What each chosen detector says of each track, or why it says nothing."""
+    """What each chosen detector says of each track, or why it says nothing; `timings` gets its seconds by weights."""
     answers: list[Scores | Skipped] = []
+    timings = {} if timings is None else timings
     for choice in chosen:
         on_progress(Progress(_stage(choice, settings), 1.0))
         ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
             on_progress(Progress(f"Scoring with {choice.card.title}: person {track.id}", 1.0))
             try:
-                answers.append(ask(track))
+                with _timed(timings, choice.weights.id):
+                    answers.append(ask(track))
             except NotApplicable as reason:
                 answers.append(
                     Skipped(choice.card.name, choice.weights.region, track.id, str(reason), choice.weights.id)
                 )
     return answers
+
+
+def _devices(chosen: Sequence[Choice]) -> str:
+    """The device, and which detectors ran there in another arithmetic than their own: `cpu (gend: cpu int8)`."""
+    others = {c.card.name: c.runs_on(device()) for c in chosen if c.ready and c.runs_on(device()) != device()}
+    return device() + (f" ({', '.join(f'{name}: {where}' for name, where in others.items())})" if others else "")
 
 
 def _stage(choice: Choice, settings: Settings) -> str:
@@ -163,6 +227,9 @@ def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
     """Regions that were asked for and that a chosen detector has no weights for at all."""
     served = {(c.card.name, c.weights.region) for c in chosen}
     several = dict.fromkeys(c.card for c in chosen if len(c.card.regions) > 1)
+    if not several:
+        lacking = [region for region in regions if region not in {looked_at for _, looked_at in served}]
+        return [f"None of these methods looks at the region {region} alone." for region in lacking]
     return [
         f"There are no weights of {card.title.split(':')[0]} for the region {region}."
         for card in several
@@ -190,5 +257,7 @@ def _hash(path: Path) -> str:
 @contextmanager
 def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     began = time.perf_counter()
-    yield
-    timings[stage] = time.perf_counter() - began
+    try:
+        yield
+    finally:
+        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - began

@@ -4,15 +4,14 @@ An upgraded library can move scores without any error. Stored are the landmarks 
 calibration made of them, so each stage is judged on its own: another FaceMesh turns its own line red and not those of
 the detectors. Pictures are cut from the example again, as for a user's clip.
 
-Scores of bundled weights on a CPU come with the app. Of other weights, and on another device, where half precision
-gives other digits, the first run is recorded and later ones are held against it.
+Scores of bundled weights on a CPU come with the app. Of other weights, and on another device or in another arithmetic,
+which give other digits, the first run is recorded and later ones are held against it.
 
 `python -m analysis.selftest` makes what is stored in the tree anew, after a change that was meant.
 """
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -20,11 +19,11 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from core.errors import AppError
+from core.kept import write_json
 from core.settings import ROOT, VERSION, Settings
 from core.types import Face, Frame, Track
 from core.weights import Weights, load_manifest, state
@@ -102,8 +101,8 @@ def selftest(manifest: Mapping[str, Weights], settings: Settings, expected: Path
         if choice.ready or state(choice.weights, settings).kind == "refused":
             checks.append(_check(choice.weights.id, partial(judge, choice), choice.weights.sha256))
     run = Run(datetime.now(UTC).isoformat(timespec="seconds"), VERSION, device(), tuple(checks))
-    _write(_recorded(settings), recorded)
-    _write(_last(settings), asdict(run))
+    write_json(_recorded(settings), recorded)
+    write_json(_last(settings), asdict(run))
     return run
 
 
@@ -125,7 +124,7 @@ def record() -> None:
     bundled = [c for c in choices(load_manifest(), settings) if c.ready and c.weights.source == "bundled"]
     track = read(landmarks, bundled)
     np.savez_compressed(INPUT, landmarks=landmarks, calibrated=_on_grid(track.calibrated))
-    _write(EXPECTED, {_key(choice): _score(choice, track, settings) for choice in bundled})
+    write_json(EXPECTED, {_key(choice): _score(choice, track, settings) for choice in bundled})
 
 
 def read(landmarks: np.ndarray, ready: list[Choice]) -> Track:
@@ -188,7 +187,7 @@ def _score(choice: Choice, track: Track, settings: Settings) -> list[float]:
 
 
 def _key(choice: Choice) -> str:
-    return f"{choice.weights.id} {choice.weights.sha256} {device()}"
+    return f"{choice.weights.id} {choice.weights.sha256} {choice.runs_on(device())}"
 
 
 def _frames() -> Iterator[Frame]:
@@ -218,14 +217,6 @@ def _read_scores(path: Path) -> dict[str, list[float]]:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except ValueError as error:
         raise AppError(f"The recorded scores in {path} cannot be read; delete the file to record them anew.") from error
-
-
-def _write(path: Path, content: Any) -> None:
-    """Whole or not at all: the page may be reading it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as partial:
-        partial.write(json.dumps(content, indent=2) + "\n")
-    os.replace(partial.name, path)
 
 
 if __name__ == "__main__":

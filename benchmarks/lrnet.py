@@ -16,7 +16,7 @@ from statistics import median
 import gradio as gr
 import numpy as np
 
-from analysis.pipeline import analyze, identify
+from analysis.pipeline import analyze, take_order
 from benchmarks.clips import make_clip
 from core.settings import Settings
 from core.types import Options
@@ -93,7 +93,7 @@ def _stages(clip: Path, settings: Settings) -> None:
 
 def _again(clip: Path, settings: Settings) -> None:
     upgrade(settings.database_url)
-    desk = Desk(settings, MANIFEST, ReportStore(settings.database_url), identify, analyze)
+    desk = Desk(settings, MANIFEST, ReportStore(settings.database_url), take_order, analyze)
 
     def visit() -> float:
         upload = settings.uploads / "one" / "clip.mp4"

@@ -16,6 +16,9 @@ import numpy as np
 LANDMARKS = 68
 """Points of a face, in the order of the iBUG 300-W annotation."""
 
+GAP_STEPS = 2.5
+"""Scores further apart than this many median steps leave a gap; each stands for half a step to either side."""
+
 
 class Label(StrEnum):
     """The five bands of a verdict. None of them says "real"."""
@@ -28,6 +31,8 @@ class Label(StrEnum):
 
 
 Thoroughness = Literal["fast", "standard", "thorough"]
+Basis = Literal["calibrated", "partly uncalibrated", "uncalibrated"]
+"""Whether it was measured how often the scores behind a number are right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,39 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class Contributions:
+    """What each of T frames adds to the log-odds of a clip: `log_odds` and `bias` add up to those of the clip.
+
+    `time_s` s; `weights` sum to 1, or () where all frames count alike. Each frame has seen the whole clip, so this says
+    only roughly when.
+    """
+
+    time_s: tuple[float, ...]
+    log_odds: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saliency:
+    """Where a network looked for signs of manipulation, in one crop.
+
+    `index` int, the position in the track; `time_s` and `score` those of the answer it stands behind; `image` uint8
+    (s, s, 3) RGB, what the network saw; `to_frame` (2, 3), takes px of it to px of the frame; `heat` float32 (h, w) in
+    [0, 1] over the whole image. The hottest place is as hot as the score is high, so a face that raised no suspicion
+    stays cold.
+    """
+
+    index: int
+    time_s: float
+    score: float
+    image: np.ndarray
+    to_frame: np.ndarray
+    heat: np.ndarray
+    contributions: Contributions | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A detector could not look at a track; `reason` is a sentence for the person at the page."""
 
@@ -209,11 +247,26 @@ class UsedWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """How a detector's own scores enter the verdict: all that is needed to fuse them again without the video.
+
+    Log-odds of manipulation = slope x log-odds of the score + intercept, with standard deviation `sd`; what genuine
+    clips of the same source took off is in the intercept. `reliability` in [0, 1] is the weight beside others.
+    """
+
+    slope: float
+    intercept: float
+    sd: float
+    reliability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One detector on one region of one track, as reported.
 
     `fake` is P(fake) in [0, 1] as it enters the verdict, `interval` its 90 % interval; None when skipped. Where not
-    `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers.
+    `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers;
+    `weighing` is how they came to be `fake`, None when skipped and in reports from before it was kept.
     `reason` says why it was skipped, that it is uncalibrated, or what the score rests on.
     """
 
@@ -230,17 +283,27 @@ class Finding:
     weights: UsedWeights | None = None
     time_s: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
+    weighing: Weighing | None = None
+
+    @property
+    def witness(self) -> str:
+        """What spoke, the same for every person: the weights' id, of which each region has its own."""
+        return self.weights.id if self.weights else f"{self.detector}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`fake` and its 90 % `interval` are None exactly when the label is `not_assessed`; `coverage` in [0, 1]."""
+    """`fake` and its 90 % `interval` are None exactly when the label is `not_assessed`; `coverage` in [0, 1].
+
+    `basis` says what the number rests on; None where there is none, and in reports from before it was kept.
+    """
 
     label: Label
     fake: float | None
     interval: tuple[float, float] | None
     coverage: float
     reason: str
+    basis: Basis | None = None
 
     def __post_init__(self) -> None:
         if (self.fake is None) != (self.label is Label.NOT_ASSESSED):
@@ -283,12 +346,67 @@ class Person:
     motion: Motion | None = field(repr=False, compare=False, default=None)
 
 
+ChangeName = Literal["re-encoded", "scaled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a verdict when the clip was changed in a way that should not matter.
+
+    `track_id` is the person's, None for the whole video; `fake` is None exactly when the label is `not_assessed`, and
+    then `reason` says why.
+    """
+
+    change: ChangeName
+    track_id: int | None
+    label: Label
+    fake: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """Where one method looked in one frame, as reported; not proof.
+
+    `weights` is an id; `score` P(fake) of this moment, the method's own; `crop` a JPEG of what the network saw, `frame`
+    one of the whole picture, scaled down; `to_frame` the (2, 3) row by row that take px of the crop to px of that;
+    `heat` float32 (h, w) in [0, 1] over the crop, see `Saliency`.
+    """
+
+    detector: str
+    region: str
+    track_id: int
+    weights: str
+    time_s: float
+    score: float
+    crop: bytes = field(repr=False)
+    frame: bytes = field(repr=False)
+    to_frame: tuple[float, ...]
+    heat: np.ndarray = field(repr=False, compare=False)
+    contributions: Contributions | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Occlusion:
+    """How the score of one person moves when a region of their face is hidden, in the moments that mattered most.
+
+    `fake` and `hidden` are the fused P(fake) of these moments before and after; `moved`, by weights id, how far each
+    method's own score moves: below 0 where the region spoke for manipulation.
+    """
+
+    track_id: int
+    region: str
+    fake: float
+    hidden: float
+    moved: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
-    weights, version.
+    weights, version. `trials` were made where it was thorough and something could be assessed.
     """
 
     id: str
@@ -303,6 +421,22 @@ class Report:
     warnings: tuple[str, ...]
     timings_s: dict[str, float]
     device: str
+    exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
+    occlusions: tuple[Occlusion, ...] = ()
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FusedLine:
+    """One person's fused P(fake) over time: at each moment that of the methods that looked at it.
+
+    A None in `time_s` and `fake` is a gap.
+    """
+
+    track_id: int
+    basis: Basis
+    time_s: tuple[float | None, ...]
+    fake: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

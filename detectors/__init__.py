@@ -43,6 +43,10 @@ class Choice:
         """The set of weights it belongs to: its id without the region."""
         return "/".join(self.weights.id.split("/")[:2])
 
+    def runs_on(self, device: str) -> str:
+        """The device, and the arithmetic there if it is not the network's own, such as `cpu int8`."""
+        return DETECTORS[self.card.name].runs_on(device)
+
 
 def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]:
     """Every set of weights of every detector, ready or not, in display order and then in the manifest's order."""
@@ -63,7 +67,7 @@ def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ..
 
     Raises:
         InputError: a detector or a region is unknown.
-        WeightsError: of a named detector nothing is ready.
+        WeightsError: of a named detector nothing is ready, or none has weights for any of the regions.
     """
     known = list(dict.fromkeys(region for choice in offered for region in choice.card.regions))
     for region in regions:
@@ -80,6 +84,11 @@ def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ..
         for choice in _set_of(name, offered)
         if (choice.weights.region in regions if regions and len(choice.card.regions) > 1 else choice.ready)
     ]
+    if not chosen:
+        have = ", ".join(dict.fromkeys(c.weights.region for name in names for c in _set_of(name, offered)))
+        raise WeightsError(
+            f"The chosen detectors have no weights for {', '.join(regions)}; they have some for: {have}."
+        )
     return list(dict.fromkeys(chosen))
 
 

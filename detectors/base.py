@@ -1,7 +1,7 @@
 """The contract every detector keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import load_file
 
-from core.types import Scores, Thoroughness, Track
+from core.types import Saliency, Scores, Thoroughness, Track
 from core.weights import Weights
 from preprocessing.cropping import Look
 
@@ -26,6 +26,11 @@ class Card:
     regions: tuple[str, ...]
     limits: str
     """One or two sentences: where it is known to fail."""
+    heat: str = ""
+    """One sentence: what the heat in its exhibits shows."""
+    cost: float = 1.0
+    """Time for one crop over that of finding the faces in a frame: guessed from the size of the network, and used only
+    until it is timed on the machine at hand."""
 
 
 class Detector(ABC):
@@ -46,6 +51,11 @@ class Detector(ABC):
         return True
 
     @classmethod
+    def runs_on(cls, device: str) -> str:
+        """The device, and the arithmetic there if it is not the network's own: both move scores a little."""
+        return device
+
+    @classmethod
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
         """The crops that `score` will find in `track.crops`; none for detectors that read landmarks."""
         return ()
@@ -57,6 +67,17 @@ class Detector(ABC):
         Raises:
             NotApplicable: the track holds nothing this detector can judge.
         """
+
+    def explain(self, track: Track, scores: Scores, moments: Sequence[int]) -> list[Saliency]:
+        """Where it looked in these of its `scores` of this track, in order; none where it cannot tell."""
+        return []
+
+    def hide(self, track: Track, scores: Scores, moments: Sequence[int]) -> dict[str, Scores]:
+        """What it says of these moments when a region of the face is hidden, by region, and as they are, by `entire`.
+
+        Nothing where it knows no regions.
+        """
+        return {}
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 Source: Nguyen, Yamagishi, Echizen, "Use of a Capsule Network to Detect Fake Images and Videos", arXiv 1910.12467.
 """
 
+from typing import Any
+
 import numpy as np
+import torch
 from scipy.special import expit, logit
 
 from detectors.appearance import Appearance, against
@@ -23,12 +26,17 @@ class Capsule(Appearance):
         regions=REGIONS,
         limits="Learned FaceForensics++; much weaker on newer methods. The second softmax that published evaluations "
         "apply is left out, and the narrow range of its answers is stretched to 0 to 1.",
+        heat="Grad-CAM: places whose features would raise the score most if there were more of them.",
+        cost=4,
     )
-    batch = 1
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         (votes,) = self._engine.run(tensor)
         return logit(stretched(expit(against(votes.astype(np.float64), self._profile.fake_index)).mean(axis=1)))
+
+    def answer(self, output: Any) -> torch.Tensor:
+        fake: torch.Tensor = against(output, self._profile.fake_index).sigmoid().mean(dim=1)
+        return fake
 
 
 def stretched(fake: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class Compact(Detector):
 
     @classmethod
     def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
-        return (Look(CANVAS, RUNS[thoroughness], RUN),)
+        return (Look(CANVAS, RUNS[thoroughness], run=RUN),)
 
     def score(self, track: Track) -> Scores:
         found = measured(track)
@@ -173,7 +173,7 @@ def _measure(track: Track) -> Measured:
             f"{MIN_WIDTH_PX} px of face width are needed to look at detail, the face has {width:.0f}; use a closer "
             "shot or a larger version of the clip."
         )
-    looks = [Look(CANVAS, count, RUN) for count in sorted(RUNS.values(), reverse=True)]
+    looks = [Look(CANVAS, count, run=RUN) for count in sorted(RUNS.values(), reverse=True)]
     crops = next((track.crops[look] for look in looks if look in track.crops), None)
     found = runs(track, crops) if crops else []
     if not crops or len(found) < MIN_RUNS:

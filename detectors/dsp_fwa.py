@@ -20,8 +20,9 @@ class DSPFWA(Appearance):
         regions=REGIONS,
         limits="Made for the first generation of face swaps; compression hides what it looks for. "
         "The published demo answers -1 for frames without a face; here these are left out.",
+        heat="What each place adds to the score of that crop which looks most warped.",
+        cost=1.2,
     )
-    batch = 8
 
     @staticmethod
     def merge_views(fake: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
 from detectors.appearance import Appearance
@@ -25,17 +26,26 @@ class LAANet(Appearance):
         regions=REGIONS,
         limits="Blind to faces that are generated whole, and sensitive to noise. Its zero is not calibrated; the "
         "published script holds the raw logit against 0.5, here it becomes a probability first.",
+        heat="Its own map of places where it suspects a seam, on its own scale.",
+        cost=6,
     )
-    batch = 1
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
-        return LogitAndHeatmap(super().load(checkpoint))
+        return LogitAndHeatmap(super().load(checkpoint)).eval()
 
     def log_odds(self, tensor: np.ndarray) -> np.ndarray:
         """The mean for the face and its mirror image, as published."""
         mirrored = np.ascontiguousarray(tensor[..., ::-1])
         return (super().log_odds(tensor) + super().log_odds(mirrored)) / 2
+
+    def heat(self, tensors: np.ndarray, fake: np.ndarray) -> list[np.ndarray]:
+        """The network's own map of places where it suspects a seam, whatever the score: it was trained to be cold on
+        genuine faces. The mirror image's is turned back, which the published script forgets."""
+        straight, mirrored = (
+            expit(self._engine.run(np.ascontiguousarray(seen))[1][:, 0]) for seen in (tensors, tensors[..., ::-1])
+        )
+        return list((straight + mirrored[..., ::-1]) / 2)
 
 
 class LogitAndHeatmap(nn.Module):

@@ -5,17 +5,19 @@ Generalisable and Robust Approach to Face Forgery Detection", CVPR 2021; weights
 weighs the frames of a clip instead of averaging them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from core.errors import NotApplicable
-from core.types import Crops, Track
+from core.types import Contributions, Crops, Saliency, Scores, Track
 from detectors.appearance import Appearance
 from detectors.base import Card
 from detectors.networks import load_checkpoint
+from detectors.saliency import places, scaled
 
 RATE_HZ = 25.0
 """Of the footage it was trained on; of footage that is much faster every second frame is read, or fewer."""
@@ -31,8 +33,10 @@ class LipForensics(Appearance):
         regions=("mouth",),
         limits="Needs a second of a visible mouth at 20 frames a second or more; says little of a mouth that does not "
         "move. One half is no calibrated threshold: genuine footage of other kinds may score high.",
+        heat="What each place of the frame that adds most to the clip adds to it; every frame has seen the others, so "
+        "time and place are rough.",
+        cost=0.2,
     )
-    batch = 8
 
     @classmethod
     def load(cls, checkpoint: Mapping[str, Any]) -> nn.Module:
@@ -57,6 +61,41 @@ class LipForensics(Appearance):
                 f"{frames * step} consecutive frames of one mouth are needed, which are not there; use a longer shot."
             )
         return np.stack(clips)
+
+    def explain(self, track: Track, scores: Scores, moments: Sequence[int]) -> list[Saliency]:
+        """What each frame adds to the clip, exactly, and where in the frame that adds most."""
+        crops = self._crops(track)
+        clips = np.concatenate(self._moments(track, crops, moments))
+        tensors = np.concatenate([self._tensor(track, crops, clip) for clip in clips])
+        _, added, shares = self._engine.run(tensors)
+        network = self._network().to(self._device)
+        attends = network.get_submodule("tcn").attention_net is not None
+        bias = float(network.get_parameter("tcn.tcn_output.bias"))
+        maps = places(network, tensors, self.answer, self._device)
+        found = []
+        for i, (moment, clip) in enumerate(zip(moments, clips, strict=True)):
+            most = int(added[i].argmax())
+            score = float(scores.fake[moment])
+            found.append(
+                Saliency(
+                    index=int(crops.index[clip[most]]),
+                    time_s=float(scores.time_s[moment]),
+                    score=score,
+                    image=crops.images[clip[most]],
+                    to_frame=crops.to_frame[clip[most]],
+                    heat=scaled(maps[i, most], score),
+                    contributions=Contributions(
+                        time_s=tuple(track.time_s[crops.index[clip]].tolist()),
+                        log_odds=tuple(added[i].tolist()),
+                        weights=tuple(shares[i].tolist()) if attends else (),
+                        bias=bias,
+                    ),
+                )
+            )
+        return found
+
+    def answer(self, output: Any) -> torch.Tensor:
+        return super().answer(output.logit)
 
 
 def runs(track: Track, crops: Crops) -> list[np.ndarray]:

@@ -5,18 +5,24 @@ and the two answers are averaged. Source: Sun et al., "Improving the Efficiency 
 through Precise Geometric Features", CVPR 2021; block length and read-out as in the published torch code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+from scipy.special import logit
 
 from core.errors import NotApplicable
-from core.types import LANDMARKS, Scores, Track
+from core.types import LANDMARKS, Saliency, Scores, Thoroughness, Track
 from core.weights import Weights
+from detectors.appearance import FRAMES
 from detectors.base import Card, Detector, read_tensors
 from detectors.engines import one_thread
 from detectors.networks import load_checkpoint
+from detectors.saliency import scaled
+from preprocessing.cropping import Look
+from preprocessing.profile import CropRule
 
 BLOCK = 30
 MIN_BLOCKS = 3
@@ -32,6 +38,20 @@ MAX_IMPUTED = 3
 MAX_UNEVEN = 0.1
 """Share of frame steps that may differ from the median by half of it."""
 
+FACE = CropRule.model_validate({"name": "canvas", "size_px": 160, "margin": 1.15})
+"""Not looked at, only shown: the face beneath the points."""
+EDGE = 1e-6
+"""Nearer to 0 or 1 than this, the network's own rounding is all there is."""
+HEAT_CELLS, BLOB_CELLS = 48, 2.0
+"""Cells a side of the map that shows what the points mean, and the spread of one point."""
+POINTS = {
+    "eyes": [*range(17, 27), *range(36, 48)],
+    "nose": [*range(27, 36)],
+    "mouth": [*range(48, 68)],
+    "rest": [*range(17)],
+}
+"""Which points are of which region, brows with the eyes and the jaw with the rest."""
+
 
 class LRNet(Detector):
     card = Card(
@@ -42,6 +62,8 @@ class LRNet(Detector):
         regions=("entire",),
         limits="Knows the face swaps it was trained on; near chance on methods and footage it has not seen. "
         "Needs three seconds of one face at 20 to 35 frames a second.",
+        heat="Points by how much the score falls when each is taken out; the picture itself was not looked at.",
+        cost=0.01,
     )
 
     def __init__(self, weights: Weights, files: Mapping[str, Path], device: str, cache: Path | None = None) -> None:
@@ -49,8 +71,54 @@ class LRNet(Detector):
         self._points = load_checkpoint("lrnet", read_tensors(files["g1"])).to(device)
         self._differences = load_checkpoint("lrnet", read_tensors(files["g2"])).to(device)
 
+    @classmethod
+    def looks(cls, weights: Weights, thoroughness: Thoroughness) -> tuple[Look, ...]:
+        return (Look(FACE, FRAMES[thoroughness]),)
+
     def score(self, track: Track) -> Scores:
-        sequences, time_s = blocks(track)
+        return self._judge(track, *blocks(track))
+
+    def explain(self, track: Track, scores: Scores, moments: Sequence[int]) -> list[Saliency]:
+        """What each point adds, on the picture of the face that is nearest in time."""
+        crops = next(
+            (crops for look, crops in track.crops.items() if isinstance(look, Look) and look.rule == FACE), None
+        )
+        if crops is None:
+            return []
+        sequences, _ = blocks(track)
+        found = []
+        for moment in moments:
+            i = int(np.abs(track.time_s[crops.index] - scores.time_s[moment]).argmin())
+            to_crop = cv2.invertAffineTransform(crops.to_frame[i])
+            at = track.landmarks[crops.index[i]] @ to_crop[:, :2].T + to_crop[:, 2]
+            score = float(scores.fake[moment])
+            found.append(
+                Saliency(
+                    index=int(crops.index[i]),
+                    time_s=float(scores.time_s[moment]),
+                    score=score,
+                    image=crops.images[i],
+                    to_frame=crops.to_frame[i],
+                    heat=scaled(blobs(at / FACE.size_px, self.effects(sequences[moment])), score),
+                )
+            )
+        return found
+
+    def hide(self, track: Track, scores: Scores, moments: Sequence[int]) -> dict[str, Scores]:
+        sequences, time_s = (array[list(moments)] for array in blocks(track))
+        regions = {"entire": [], **POINTS}
+        return {region: self._judge(track, without(sequences, points), time_s) for region, points in regions.items()}
+
+    def effects(self, sequence: np.ndarray) -> np.ndarray:
+        """By how much the log-odds fall when each point is hidden: float (68,), from landmarks float32 (30, 136)."""
+        hidden = [without(sequence[None], points) for points in ([], *([point] for point in range(LANDMARKS)))]
+        log_odds = logit(
+            np.clip(np.mean(self.streams(np.concatenate(hidden)), axis=0, dtype=np.float64), EDGE, 1 - EDGE)
+        )
+        fall: np.ndarray = log_odds[0] - log_odds[1:]
+        return fall
+
+    def _judge(self, track: Track, sequences: np.ndarray, time_s: np.ndarray) -> Scores:
         points, differences = self.streams(sequences)
         fake = (points + differences) / 2
         return Scores(
@@ -72,6 +140,21 @@ class LRNet(Detector):
             answers = self._points(x), self._differences(x[:, 1:] - x[:, :-1])
         points, differences = (logits.softmax(dim=1)[:, 1].cpu().numpy() for logits in answers)
         return points, differences
+
+
+def without(sequences: np.ndarray, points: Sequence[int]) -> np.ndarray:
+    """Sequences float32 (B, 30, 136) without these points: at 0, as when a hand hid them in training."""
+    hidden = sequences.copy().reshape(*sequences.shape[:2], LANDMARKS, 2)
+    hidden[:, :, points] = 0
+    return hidden.reshape(sequences.shape)
+
+
+def blobs(at: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Points as soft blobs, the stronger on top: (48, 48), from points (68, 2) in [0, 1] and their strength (68,)."""
+    cells = np.arange(HEAT_CELLS)
+    x, y = (np.exp(-0.5 * ((cells - (HEAT_CELLS * at[:, None, axis] - 0.5)) / BLOB_CELLS) ** 2) for axis in (0, 1))
+    heat: np.ndarray = (np.maximum(strength, 0)[:, None, None] * y[:, :, None] * x[:, None, :]).max(axis=0)
+    return heat
 
 
 def cut_blocks(landmarks: np.ndarray) -> np.ndarray:

@@ -18,5 +18,6 @@ class Xception(Appearance):
         regions=REGIONS,
         limits="Learned the four methods of FaceForensics++; much weaker on newer methods and on strong compression. "
         "One half is no calibrated threshold.",
+        heat="What each place adds to the score.",
+        cost=2.5,
     )
-    batch = 1

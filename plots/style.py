@@ -43,12 +43,17 @@ PROBABILITIES = ((0.0, "#00639E"), (0.5, "#6B6B6B"), (1.0, "#B34E00"))
 SKIPPED = ("#5C5C5C", "#6B6B6B")
 """Ground and hatching of a cell without a number."""
 
+FUSED = "fused"
+"""Stands where a method's name would, for all of them together."""
+
 _HOVER_WIDTH = 42
 """Characters a line; a hover box wider than that leaves a 390 px screen."""
 
 
 def look(position: int) -> tuple[str, str]:
-    return LOOKS[position % len(LOOKS)]
+    """The same colour comes with another marker each time it comes round again: 25 looks."""
+    count = len(LOOKS)
+    return LOOKS[position % count][0], LOOKS[(position + position // count) % count][1]
 
 
 def seconds(value: float) -> str:

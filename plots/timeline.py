@@ -1,45 +1,56 @@
-"""The score timeline: who scored what, when, and where nobody could look."""
+"""The score timeline: who scored what, when, what that is fused to, and where nobody could look."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
-from typing import Literal
+from statistics import mean, median
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from core.types import Person, Report
+from core.odds import sigmoid, weighed_logit
+from core.types import GAP_STEPS, Finding, FusedLine, Person, Report
 from plots import style
 
 CURSOR_SHAPE = 0
 """The cursor's place in `layout.shapes`: `Plotly.relayout(div, {"shapes[0].x0": t, "shapes[0].x1": t})` moves it."""
-
-VOTE = 0.5
-"""A block at or above this votes "manipulated" (LRNet's rule)."""
-
-GAP_STEPS = 2.5
-"""Scores further apart than this many median steps are not joined."""
 
 BLINK_S = 0.2
 """Shorter absences are not drawn: a track may miss a few frames at either end."""
 
 _DASHES = ("solid", "dot", "dash", "dashdot")
 
+FEW = 3
+"""Of more lines than these only the strongest of each person is drawn at first; the legend brings the others."""
+
+YOURS = "your weighting"
+
+LEGEND_PX = 240
+"""A longer legend scrolls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One method on one region of one person over time.
 
-    `score` is the method's own number in [0, 1], before calibration; a None in `time_s` and `score` is a gap. `step_s`
-    is the median distance of the scores, or the time the person is in the picture where there is one score only.
+    `score` is the method's own number in [0, 1], `fake` P(fake) as which it enters the verdict; a None in `time_s`,
+    `score` and `fake` is a gap. `remark` says whether P(fake) is uncalibrated, or not even known. `step_s` is the
+    median distance of the scores, or the time the person is in the picture where there is one score only.
     """
 
     person: int
     method: str
     region: str
+    remark: str
     step_s: float
     time_s: tuple[float | None, ...]
     score: tuple[float | None, ...]
+    fake: tuple[float | None, ...]
+
+    @property
+    def name(self) -> str:
+        parts = (style.person_name(self.person), self.method, self.region)
+        return " · ".join(parts) + (f" ({self.remark})" if self.remark else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +74,9 @@ def timeline_lines(report: Report) -> list[Line]:
             person = people[finding.track_id]
             step_s = median(steps) if steps else person.end_s - person.start_s
             time_s, score = _broken(finding.time_s, finding.scores, GAP_STEPS * step_s)
-            method = style.method_name(report, finding)
-            lines.append(Line(finding.track_id, method, finding.region, step_s, time_s, score))
+            names = (finding.track_id, style.method_name(report, finding), finding.region)
+            fake = tuple(None if s is None else _fake(finding, s) for s in score)
+            lines.append(Line(*names, _remark(finding), step_s, time_s, score, fake))
     return lines
 
 
@@ -79,32 +91,39 @@ def timeline_spans(report: Report) -> list[Span]:
     return spans
 
 
-def plot_timeline(report: Report, person: int | None = None) -> go.Figure:
-    """Scores over presentation time of everybody, or of one track id; below them a lane per person without scores."""
+def plot_timeline(report: Report, fused: Sequence[FusedLine] = (), person: int | None = None) -> go.Figure:
+    """P(manipulated) over presentation time of everybody, or of one track id; below them a lane per person without
+    scores.
+
+    A trace's `meta` says whose it is. Those of kind "yours" are empty; `yours` says what fills them.
+    """
     people = [p.id for p in report.tracks if person in (None, p.id)]
     lines = [line for line in timeline_lines(report) if line.person in people]
+    fused = [line for line in fused if line.track_id in people]
     spans = [span for span in timeline_spans(report) if span.person in people]
     lanes = len(people) if spans else 0
-    height = 250 + 24 * lanes + 20 * len(lines) + (110 if lanes else 70)
+    traces = [*_fused_traces(fused, people), *_line_traces(lines, people)]
+    below = min(20 * (len(traces) - len(fused)), LEGEND_PX)
     floor = 24 * lanes / (250 + 24 * lanes)
     figure = go.Figure(
-        [*(_line_traces(lines) if lines else [_NO_LINE]), *_span_traces(spans)],
+        [*(traces or [_NO_LINE]), *_span_traces(spans)],
         style.layout(
-            height,
+            250 + 24 * lanes + below + (110 if lanes else 70),
             hovermode="closest",
             showlegend=True,
             barmode="overlay",
             xaxis=style.axis("Time in the video (s)", range=[0, report.video.duration_s], anchor="free", position=0),
             yaxis=style.axis(
-                "P(manipulated) by block,<br>method’s own, not calibrated",
+                "P(manipulated)",
                 range=[-0.03, 1.03],
                 tickvals=[0, 0.25, 0.5, 0.75, 1],
                 domain=[floor + 0.03 * bool(lanes), 1],
             ),
-            shapes=[_CURSOR, _VOTE_LINE],
+            shapes=[_CURSOR, _EVEN],
             annotations=[] if lines else [style.note("No scores to show")],
         ),
     )
+    figure.update_layout(legend={"groupclick": "toggleitem", "maxheight": LEGEND_PX})
     if lanes:
         names = [style.person_name(p) for p in people]
         figure.update_layout(
@@ -113,8 +132,13 @@ def plot_timeline(report: Report, person: int | None = None) -> go.Figure:
     return figure
 
 
+def yours(fused: Sequence[FusedLine]) -> list[dict[str, Any]]:
+    """What `Plotly.restyle` fills the lines of kind "yours" with: by person, name, x, y and what hovering shows."""
+    return [{"person": line.track_id, **_points(line, YOURS)} for line in fused]
+
+
 _NO_LINE = go.Scatter(x=[None], y=[None], showlegend=False)
-"""Without a line, Plotly.js 3.3 reports a broken path when it draws the vote line's place in the legend."""
+"""Without a line, Plotly.js 3.3 reports a broken path when it draws that of one half in the legend."""
 
 _CURSOR = {
     "name": "cursor",
@@ -128,19 +152,29 @@ _CURSOR = {
     "line": {"color": style.GREY, "width": 2},
 }
 
-_VOTE_LINE = {
-    "name": f"From {VOTE} up a block counts as a vote",
+_EVEN = {
+    "name": "One half: as likely as not",
     "showlegend": True,
     "type": "line",
     "xref": "x domain",
     "yref": "y",
     "x0": 0,
     "x1": 1,
-    "y0": VOTE,
-    "y1": VOTE,
+    "y0": 0.5,
+    "y1": 0.5,
     "layer": "below",
     "line": {"color": style.GREY, "width": 1, "dash": "dash"},
 }
+
+
+def _fake(finding: Finding, score: float) -> float:
+    return sigmoid(weighed_logit(score, finding.weighing)) if finding.weighing else score
+
+
+def _remark(finding: Finding) -> str:
+    if finding.weighing is None:
+        return "its own number"
+    return "" if finding.calibrated else "uncalibrated"
 
 
 def _broken(
@@ -174,26 +208,67 @@ def _unscored(report: Report, person: Person, lines: list[Line]) -> Iterator[Spa
         reached = max(reached, end)
 
 
-def _line_traces(lines: list[Line]) -> Iterator[go.Scatter]:
-    people = list(dict.fromkeys(line.person for line in lines))
+def _fused_traces(fused: Sequence[FusedLine], people: list[int]) -> Iterator[go.Scatter]:
+    for kind, called, dash in (("fused", style.FUSED, "solid"), ("yours", YOURS, "dash")):
+        for line in fused:
+            colour, symbol = style.look(people.index(line.track_id))
+            yield go.Scatter(
+                **_points(line, called) | ({} if kind == "fused" else {"x": [None], "y": [None], "hovertext": None}),
+                meta={"kind": kind, "person": line.track_id},
+                mode="lines+markers",
+                line={"color": colour, "width": 4, "dash": dash},
+                marker={"color": colour, "symbol": symbol, "size": 11, "maxdisplayed": 6},
+                legendgroup="fused",
+                showlegend=kind == "fused",
+                hoverinfo="text",
+            )
+
+
+def _points(line: FusedLine, called: str) -> dict[str, Any]:
+    remark = "" if line.basis == "calibrated" else f" ({line.basis})"
+    name = f"{style.person_name(line.track_id)} · {called}{remark}"
+    return {
+        "name": name,
+        "x": line.time_s,
+        "y": line.fake,
+        "hovertext": [
+            "" if t is None or p is None else f"{name}<br>{style.seconds(t)}: P {style.probability(p)}"
+            for t, p in zip(line.time_s, line.fake, strict=True)
+        ],
+    }
+
+
+def _line_traces(lines: list[Line], people: list[int]) -> Iterator[go.Scatter]:
     methods = list(dict.fromkeys((line.method, line.region) for line in lines))
+    strongest = {line.person: line for line in sorted(lines, key=_mean)}
     for line in lines:
-        rank = methods.index((line.method, line.region))
-        colour, symbol = style.look(people.index(line.person) if len(people) > 1 else rank)
-        name = style.safe(f"{style.person_name(line.person)} · {line.method} · {line.region}")
+        rank = methods.index((line.method, line.region)) + 1  # the first look is that of the fused line
+        colour, symbol = style.look(rank)
+        if len(people) > 1:
+            colour, symbol = style.look(people.index(line.person))
+        name = style.safe(line.name)
         yield go.Scatter(
             x=line.time_s,
-            y=line.score,
+            y=line.fake,
             name=name,
+            meta={"kind": "line", "person": line.person, "method": line.method, "region": line.region},
             mode="lines+markers",
-            line={"color": colour, "width": 2, "dash": _DASHES[rank % len(_DASHES)]},
-            marker={"color": colour, "symbol": symbol, "size": 7},
+            line={"color": colour, "width": 2, "dash": _DASHES[(rank - 1) % len(_DASHES)]},
+            marker={"color": colour, "symbol": f"{symbol}-open" if line.remark else symbol, "size": 7},
+            legendgroup=line.method,
+            visible=True if len(lines) <= FEW or line is strongest[line.person] else "legendonly",
             hoverinfo="text",
             hovertext=[
-                f"{name}<br>{style.seconds(t)}: {style.probability(s)}" if t is not None and s is not None else ""
-                for t, s in zip(line.time_s, line.score, strict=True)
+                ""
+                if t is None or s is None or p is None
+                else f"{name}<br>{style.seconds(t)}: P {style.probability(p)}, its own number {style.probability(s)}"
+                for t, s, p in zip(line.time_s, line.score, line.fake, strict=True)
             ],
         )
+
+
+def _mean(line: Line) -> float:
+    return mean(p for p in line.fake if p is not None)
 
 
 def _span_traces(spans: list[Span]) -> Iterator[go.Bar]:

@@ -129,7 +129,7 @@ class MouthCutter:
         assert self._to_face is not None
         centre = _apply(self._to_face, landmarks[48:68].mean(axis=0))
         corner = mouth_centre(centre) - self._size_px // 2
-        to_frame = _chain(_shift(corner), cv2.invertAffineTransform(self._to_face))
+        to_frame = chain(_shift(corner), cv2.invertAffineTransform(self._to_face))
         # Sampled in floats and cut off to whole levels, as the authors' resampler does; OpenCV's is coarser.
         pixels = np.moveaxis(np.indices((self._size_px, self._size_px))[::-1], 0, -1)
         x, y = np.moveaxis(_apply(to_frame, pixels) - origin, -1, 0)
@@ -291,8 +291,8 @@ def _laa_net(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
     crops = []
     for stored in _resized(image, box, rule.stored_px, rule.resize):
         enlarged = letterbox(np.ascontiguousarray(stored.image[trimmed, trimmed]), rule.size_px)
-        to_stored = _chain(enlarged.to_frame, _shift((rule.trim_px, rule.trim_px)))
-        crops.append(Crop(enlarged.image, _chain(to_stored, stored.to_frame)))
+        to_stored = chain(enlarged.to_frame, _shift((rule.trim_px, rule.trim_px)))
+        crops.append(Crop(enlarged.image, chain(to_stored, stored.to_frame)))
     return crops
 
 
@@ -313,7 +313,7 @@ def _gend(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
     aligned, side = alignment
     upright = cv2.warpAffine(image, aligned, (side, side))
     (crop,) = _resized(upright, np.array([0, 0, side, side]), rule.size_px, rule.resize)
-    return [Crop(crop.image, _chain(crop.to_frame, cv2.invertAffineTransform(aligned)))]
+    return [Crop(crop.image, chain(crop.to_frame, cv2.invertAffineTransform(aligned)))]
 
 
 def _canvas(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
@@ -327,8 +327,20 @@ def _canvas(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
     finer = max(1, round(scale))
     fine = np.array([[1 / finer, 0, (1 / finer - 1) / 2], [0, 1 / finer, (1 / finer - 1) / 2]])
     size = (rule.size_px * finer, rule.size_px * finer)
-    upright = cv2.warpAffine(image, _chain(fine, to_frame), size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    upright = cv2.warpAffine(image, chain(fine, to_frame), size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return [Crop(cv2.resize(upright, (rule.size_px, rule.size_px), interpolation=cv2.INTER_AREA), to_frame)]
+
+
+def _scene(image: np.ndarray, face: Face, rule: CropRule) -> list[Crop]:
+    """For people, not for networks: the whole picture, never enlarged, with its longer side at `size_px` at most."""
+    scale = max(*image.shape[:2], rule.size_px) / rule.size_px
+    width, height = (max(1, round(side / scale)) for side in _size_px(image))
+    x, y = image.shape[1] / width, image.shape[0] / height
+    to_frame = np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]])
+    # Halving is several times as fast as averaging over areas that hold no whole number of pixels.
+    while image.shape[1] > 2 * width:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return [Crop(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), to_frame)]
 
 
 RULES: dict[str, Callable[[np.ndarray, Face, CropRule], list[Crop]]] = {
@@ -340,6 +352,7 @@ RULES: dict[str, Callable[[np.ndarray, Face, CropRule], list[Crop]]] = {
     "laa_net": _laa_net,
     "gend": _gend,
     "canvas": _canvas,
+    "scene": _scene,
 }
 
 
@@ -382,6 +395,6 @@ def _shift(by: np.ndarray | tuple[int, int]) -> np.ndarray:
     return np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
 
 
-def _chain(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def chain(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(2, 3): one transform after another."""
     return np.column_stack([second[:, :2] @ first[:, :2], _apply(second, first[:, 2])])

@@ -7,18 +7,19 @@ import numpy as np
 
 from core.types import Crops, Face
 from preprocessing.alignment import Crop, Cutter, open_cutter
-from preprocessing.profile import CropRule
+from preprocessing.profile import CropRule, Sampling, pick
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a detector wants to see of a track: crops by this rule, of so many frames spread over it (None: of all).
+    """What a detector wants to see of a track: crops by this rule, of so many frames of it (None: of all).
 
-    With a `run`, so many runs of that many consecutive frames are spread over it instead of single frames.
+    With a `run`, it is so many runs of that many consecutive frames instead of single frames.
     """
 
     rule: CropRule
     frames: int | None
+    sampling: Sampling = "even"
     run: int = 1
 
 
@@ -48,8 +49,10 @@ class Cropping:
 class _Gathering:
     """The crops of one look.
 
-    How long the track will be is unknown: every `stride`-th frame is kept, and when twice the wanted number is
-    reached, every other one is dropped and the stride doubled. What remains is spread evenly, in bounded memory.
+    Which frames are wanted is known when the track ends, and by then they are gone. So every `stride`-th one is kept,
+    and when twice the wanted number is reached, every other one is dropped and the stride doubled, so that memory stays
+    bounded. Among these the profile chooses in the end, less than two strides from where it would in the whole track.
+    A frame from which the face cannot be cut counts for nothing; the next one takes its place.
     """
 
     look: Look
@@ -60,9 +63,8 @@ class _Gathering:
     pushed: list[int] = field(default_factory=list)
 
     def see(self, position: int, image: np.ndarray, face: Face) -> None:
-        wanted = self.look.frames is None or self.count // self.look.run % self.stride == 0
-        self.count += 1
-        if not wanted:
+        if self.look.frames is not None and self.count // self.look.run % self.stride:
+            self.count += 1
             return
         self.cutter = self.cutter or open_cutter(self.look.rule)
         self.pushed.append(position)
@@ -77,10 +79,9 @@ class _Gathering:
             self.cutter = None
 
     def crops(self) -> Crops | None:
-        cut = [(position, crops) for position, crops in self.kept if crops]
-        frames, run = self.look.frames, self.look.run
-        if frames is not None and len(cut) > frames * run:
-            firsts = run * np.linspace(0, (len(cut) - 1) // run, frames).astype(int)
+        cut, run = self.kept, self.look.run
+        if self.look.frames is not None:
+            firsts = run * pick(-(-len(cut) // run), self.look.frames, self.look.sampling)
             cut = [one for first in firsts for one in cut[first : first + run]]
         if not cut:
             return None
@@ -92,4 +93,7 @@ class _Gathering:
 
     def _keep(self, done: list[list[Crop]]) -> None:
         for crops in done:
-            self.kept.append((self.pushed.pop(0), crops))
+            position = self.pushed.pop(0)
+            if crops:
+                self.kept.append((position, crops))
+                self.count += 1

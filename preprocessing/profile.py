@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Sampling = Literal["even", "farthest"]
 Resize = Literal["bilinear", "bicubic", "linear", "cubic", "nearest"]
 """The first two are Pillow's, antialiased; the next two OpenCV's, which are not."""
 
@@ -20,7 +21,9 @@ class CropRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["ffpp", "nii", "bida", "deepfakebench", "dsp_fwa", "laa_net", "gend", "lipforensics", "canvas"]
+    name: Literal[
+        "ffpp", "nii", "bida", "deepfakebench", "dsp_fwa", "laa_net", "gend", "lipforensics", "canvas", "scene"
+    ]
     size_px: int = Field(gt=0)
     margin: float = Field(1.0, gt=0)
     """Side of the crop over side of the face, both as the rule measures them."""
@@ -48,7 +51,7 @@ class InputProfile(BaseModel):
     std: tuple[float, ...]
     frames: int | None = Field(None, gt=0)
     """How many frames of a track are looked at; None for all."""
-    sampling: Literal["even", "farthest"] = "even"
+    sampling: Sampling = "even"
     clip_frames: int | None = Field(None, gt=0)
     """Consecutive frames the network reads at a time, for networks that read clips."""
     clip_stride: int = Field(1, gt=0)
@@ -63,14 +66,6 @@ class InputProfile(BaseModel):
         if not len(self.mean) == len(self.std) == channels:
             raise ValueError(f"`mean` and `std` need {channels} numbers for {self.colour}, got {self.mean}, {self.std}")
         return self
-
-    def pick(self, count: int) -> np.ndarray:
-        """Which of `count` frames are looked at: int64, rising."""
-        if self.frames is None or count <= self.frames:
-            return np.arange(count)
-        if self.sampling == "farthest":
-            return np.sort(farthest_first(count, self.frames))
-        return np.linspace(0, count - 1, self.frames).astype(np.int64)
 
     def tensor(self, crops: np.ndarray) -> np.ndarray:
         """What the network reads of crops uint8 (n, s, s, 3) RGB in order of time.
@@ -90,6 +85,15 @@ class InputProfile(BaseModel):
             return np.empty((0, tensor.shape[1], self.clip_frames, *tensor.shape[2:]), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(tensor, self.clip_frames, axis=0)[:: self.clip_stride]
         return np.ascontiguousarray(np.moveaxis(windows, -1, 2))
+
+
+def pick(count: int, wanted: int, sampling: Sampling) -> np.ndarray:
+    """Which of `count` frames are looked at where so many are wanted: int64, rising."""
+    if count <= wanted:
+        return np.arange(count)
+    if sampling == "farthest":
+        return np.sort(farthest_first(count, wanted))
+    return np.linspace(0, count - 1, wanted).astype(np.int64)
 
 
 def farthest_first(count: int, first: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from core.settings import Settings
 from core.types import Face, Frame, Options, Progress, Track, Video
 from core.weights import Weights
 from preprocessing.ahead import ahead
+from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
 from preprocessing.landmarks import LandmarkBackend, open_landmarks
 from preprocessing.tracking import Cuts, follow
@@ -41,9 +42,13 @@ def read_tracks(
     settings: Settings,
     manifest: Mapping[str, Weights],
     looks: Sequence[Look] = (),
+    change: Change = unchanged,
     on_progress: OnProgress = lambda progress: None,
 ) -> Reading:
     """Everyone in the file, in order of appearance, with the crops that `looks` ask for.
+
+    Args:
+        change: made to the frames before anything looks at them.
 
     Raises:
         InputError: not a video this page takes.
@@ -53,9 +58,10 @@ def read_tracks(
     video = probe(path, name=name, sha256=sha256, settings=settings)
     until_s = LOOK_S[options.thoroughness]
     tally = Tally()
+    decoded = decode(path, tally, settings=settings, until_s=until_s)
     with (
         closing(open_landmarks(options.landmarks, manifest, settings)) as landmarks,
-        closing(ahead(_mark_cuts(decode(path, tally, settings=settings, until_s=until_s)))) as frames,
+        closing(ahead(_mark_cuts(change(decoded)))) as frames,
         closing(ahead(_find_faces(frames, landmarks))) as found,
     ):
         tracks = sorted(

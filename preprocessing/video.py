@@ -66,7 +66,7 @@ def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
         return Video(
             sha256=sha256,
             name=name,
-            duration_s=_duration_s(stream) or float(container.duration or 0) / av.time_base,
+            duration_s=_claimed_s(container),
             frames=stream.frames or None,
             frames_decoded=0,
             fps=rate,
@@ -75,6 +75,28 @@ def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
             codec=stream.codec_context.name,
             rotation=first[0].rotation,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the header of a file says of its pictures: how long they are shown, and how many a second."""
+
+    length_s: float
+    rate_hz: float
+
+
+def read_claim(path: Path, *, settings: Settings) -> Claim | None:
+    """Without decoding anything, so that it takes no time whatever the file; None where the header does not say.
+
+    Raises:
+        InputError: not a video, or by its own account longer than the limit.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        length_s = _claimed_s(container)
+        _check_length(_duration_s(stream), settings)
+        rate_hz = min(float(stream.average_rate or 0) or 25.0, FASTEST_HZ)
+        return Claim(min(length_s, settings.max_seconds), rate_hz) if length_s > 0 else None
 
 
 def decode(path: Path, tally: Tally, *, settings: Settings, until_s: float = float("inf")) -> Iterator[Frame]:
@@ -166,6 +188,10 @@ def _decoded(container: InputContainer, stream: VideoStream, tally: Tally) -> It
             yield from packet.decode()  # type: ignore[misc]
         except av.FFmpegError:
             tally.broken += 1
+
+
+def _claimed_s(container: InputContainer) -> float:
+    return _duration_s(container.streams.video[0]) or float(container.duration or 0) / av.time_base
 
 
 def _duration_s(stream: VideoStream) -> float:

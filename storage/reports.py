@@ -11,17 +11,19 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
-from core.types import Finding, Label, Person, Report
+from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.database import open_database
-from storage.tables import FindingRow, PersonRow, ReportRow, ScoreRow
+from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
-SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores")
+SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
+"""The fields of a `Report` that have tables of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One report in a listing: `name` is the video's, `fake` P(fake) or None, `persons` how many it found."""
+    """One report in a listing: `name` is the video's, `fake` and `basis` the verdict's, `persons` how many it found."""
 
     id: str
     created_at: str
@@ -29,6 +31,7 @@ class HistoryRow:
     duration_s: float
     label: Label
     fake: float | None
+    basis: Basis | None
     persons: int
 
 
@@ -50,7 +53,7 @@ class ReportStore:
         self._session = sessionmaker(open_database(url))
 
     def add(self, report: Report, *, owner: str) -> None:
-        """Keeps a report whole, save for its motions, whose landmarks are rounded as `storage.tables` says."""
+        """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says."""
         with self._session.begin() as session:
             session.add(_row(report, owner))
 
@@ -108,6 +111,7 @@ class ReportStore:
                 column.video_duration_s,
                 column.verdict_label,
                 column.verdict_fake,
+                column.verdict_basis,
                 persons,
             )
             .where(*wanted)
@@ -137,7 +141,10 @@ def _row(report: Report, owner: str) -> ReportRow:
         owner=owner,
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
-        **_copy(report, *_names(Report, "tracks", "findings")),
+        exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
+        occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
+        trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        **_copy(report, *_names(Report, *PARTS)),
     )
 
 
@@ -153,7 +160,10 @@ def _report(row: ReportRow) -> Report:
     return Report(
         tracks=tuple(Person(**_copy(person, *_names(Person))) for person in row.tracks),
         findings=tuple(_finding(finding) for finding in row.findings),
-        **_copy(row, *_names(Report, "tracks", "findings")),
+        exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
+        occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
+        trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        **_copy(row, *_names(Report, *PARTS)),
     )
 
 

@@ -23,7 +23,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
-from core.types import Label, Motion, Options, Quality, Thoroughness, UsedWeights, Verdict, Video
+from core.types import (
+    Basis,
+    ChangeName,
+    Contributions,
+    Label,
+    Motion,
+    Options,
+    Quality,
+    Thoroughness,
+    UsedWeights,
+    Verdict,
+    Video,
+    Weighing,
+)
 
 
 class JsonTuple(TypeDecorator[tuple[Any, ...]]):
@@ -71,6 +84,27 @@ class MotionBytes(TypeDecorator[Motion]):
             )
 
 
+class HeatBytes(TypeDecorator[np.ndarray]):
+    """A heat map as a compressed .npz of whole 255ths, so off by 1/510 at most: more than colours can show."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: np.ndarray | None, dialect: Dialect) -> bytes | None:
+        if value is None:
+            return None
+        packed = BytesIO()
+        np.savez_compressed(packed, heat=np.rint(255 * value).astype(np.uint8))
+        return packed.getvalue()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> np.ndarray | None:
+        if value is None:
+            return None
+        with np.load(BytesIO(value), allow_pickle=False) as packed:
+            heat: np.ndarray = packed["heat"].astype(np.float32) / 255
+            return heat
+
+
 class Base(DeclarativeBase):
     # Batch migrations can change a constraint only by its name.
     metadata = MetaData(
@@ -87,7 +121,10 @@ class Base(DeclarativeBase):
         tuple[float, ...]: JsonTuple,
         tuple[float, float]: JsonTuple,
         Motion: MotionBytes,
+        np.ndarray: HeatBytes,
         Thoroughness: String(16),
+        Basis: String(24),
+        ChangeName: String(16),
         # Text rather than the database's own enum, so that a new band needs no migration.
         Label: Enum(
             Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
@@ -109,6 +146,9 @@ class ReportRow(Base):
     verdict: Mapped[Verdict] = composite(Verdict, column_template="verdict_%s")
     tracks: Mapped[list["PersonRow"]] = relationship(order_by="PersonRow.position", lazy="selectin")
     findings: Mapped[list["FindingRow"]] = relationship(order_by="FindingRow.position", lazy="selectin")
+    exhibits: Mapped[list["ExhibitRow"]] = relationship(order_by="ExhibitRow.position", lazy="selectin")
+    occlusions: Mapped[list["OcclusionRow"]] = relationship(order_by="OcclusionRow.position", lazy="selectin")
+    trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
@@ -135,6 +175,19 @@ class PersonRow(Base):
     quality: Mapped[Quality] = composite(Quality, column_template="quality_%s")
     thumbnail: Mapped[bytes]
     motion: Mapped[Motion | None]
+
+
+class TrialRow(Base):
+    __tablename__ = "trials"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The place in the report's `trials`, from 0."""
+    change: Mapped[ChangeName]
+    track_id: Mapped[int | None]
+    label: Mapped[Label]
+    fake: Mapped[float | None]
+    reason: Mapped[str | None]
 
 
 class FindingRow(Base):
@@ -169,9 +222,52 @@ class ScoreRow(Base):
     vote: Mapped[float | None]
     time_s: Mapped[tuple[float, ...]]
     scores: Mapped[tuple[float, ...]]
+    weighing: Mapped[Weighing | None] = composite(
+        mapped_column("weighing_slope", nullable=True),
+        mapped_column("weighing_intercept", nullable=True),
+        mapped_column("weighing_sd", nullable=True),
+        mapped_column("weighing_reliability", nullable=True),
+    )
 
     __table_args__ = (
         ForeignKeyConstraint(
             ["report_id", "position"], ["findings.report_id", "findings.position"], ondelete="CASCADE"
         ),
     )
+
+
+class ExhibitRow(Base):
+    __tablename__ = "exhibits"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The place in the report's `exhibits`, from 0."""
+    detector: Mapped[str]
+    region: Mapped[str]
+    track_id: Mapped[int]
+    weights: Mapped[str]
+    time_s: Mapped[float]
+    score: Mapped[float]
+    crop: Mapped[bytes]
+    frame: Mapped[bytes]
+    to_frame: Mapped[tuple[float, ...]]
+    heat: Mapped[np.ndarray]
+    contributions: Mapped[Contributions | None] = composite(
+        mapped_column("contributions_time_s", JsonTuple, nullable=True),
+        mapped_column("contributions_log_odds", JsonTuple, nullable=True),
+        mapped_column("contributions_weights", JsonTuple, nullable=True),
+        mapped_column("contributions_bias", Double, nullable=True),
+    )
+
+
+class OcclusionRow(Base):
+    __tablename__ = "occlusions"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The place in the report's `occlusions`, from 0."""
+    track_id: Mapped[int]
+    region: Mapped[str]
+    fake: Mapped[float]
+    hidden: Mapped[float]
+    moved: Mapped[dict[str, float]]

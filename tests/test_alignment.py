@@ -20,7 +20,7 @@ from preprocessing.alignment import (
     resize,
     similarity,
 )
-from preprocessing.profile import CropRule, InputProfile, farthest_first
+from preprocessing.profile import CropRule, InputProfile, farthest_first, pick
 
 CLASSIC = golden("classic_preprocess")
 LAA_NET = golden("laa_net_preproc")
@@ -287,11 +287,10 @@ def test_frames_are_looked_at_in_the_published_order():
     np.testing.assert_array_equal(farthest_first(10, 10), GEND["frame_order_N10"])
     for count in (100, 301):
         np.testing.assert_array_equal(farthest_first(count, 32), GEND[f"frame_order_N{count}_first32"])
-        assert PROFILES["gend"].pick(count).tolist() == sorted(GEND[f"frame_order_N{count}_first32"])
-    even = PROFILES["laa_net"].pick(100)
+        assert pick(count, 32, "farthest").tolist() == sorted(GEND[f"frame_order_N{count}_first32"])
+    even = pick(100, 32, "even")
     assert (len(even), even[0], even[1], even[-1]) == (32, 0, 3, 99)
-    assert PROFILES["laa_net"].pick(7).tolist() == list(range(7))
-    assert PROFILES["xception_ffpp"].pick(500).tolist() == list(range(500))
+    assert pick(7, 32, "even").tolist() == pick(7, 32, "farthest").tolist() == list(range(7))
 
 
 def test_clips_follow_each_other_and_a_rest_is_left_out():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.calibration import Evidence, calibrate, raw_logit, sigmoid, source_offset, uncalibrated
+from analysis.calibration import UNCALIBRATED, Evidence, calibrated, evidence, raw_logit, sigmoid, source_offset
 from analysis.explanation import explain_person, explain_video
 from analysis.fusion import band, decisive, fuse, fuse_methods
 from core.settings import Settings
@@ -23,8 +23,16 @@ def scores(*fake):
     )
 
 
-def calibration(slope=1.0, intercept=0.0, covariance=CERTAIN, real_logit=0.0):
-    return Calibration(slope, intercept, covariance, real_logit, "made up", 10)
+def calibration(slope=1.0, intercept=0.0, covariance=CERTAIN, real_logit=0.0, auc=None):
+    return Calibration(slope, intercept, covariance, real_logit, "made up", 10, auc)
+
+
+def calibrate(answer, known, *, offset=0.0):
+    return evidence(answer.overall, calibrated(answer, known, offset=offset))
+
+
+def uncalibrated(answer):
+    return evidence(answer.overall, UNCALIBRATED)
 
 
 def person(number, fake):
@@ -162,3 +170,39 @@ def test_no_words_of_ours_call_a_video_real(label):
 def test_raw_logits_are_bounded_and_inverted_by_the_sigmoid():
     assert raw_logit(1.0) == pytest.approx(math.log(99))
     assert sigmoid(raw_logit(0.3)) == pytest.approx(0.3)
+
+
+def test_equal_weights_are_what_n_equally_correlated_witnesses_are_worth():
+    for weight in (0.05, 1.0):
+        three = [Evidence(logit, 0.3, weight) for logit in (1.0, -0.2, 0.5)]
+        fused = fuse(three, 0.5)
+        assert fused.logit == pytest.approx(sum(e.logit for e in three) / (1 + 2 * 0.5))
+        assert fused.sd == pytest.approx(math.sqrt(3 * 0.09 + 0.5 * 6 * 0.09) / (1 + 2 * 0.5))
+
+
+def test_a_witness_that_outweighs_all_others_stands_nearly_as_it_is():
+    fused = fuse([Evidence(0.7, 0.2, 1.0), Evidence(-3.0, 0.2, 1e-6), Evidence(-2.0, 0.9, 1e-6)], 0.5)
+    assert (fused.logit, fused.sd) == pytest.approx((0.7, 0.2), abs=1e-4)
+
+
+def test_only_the_ratio_of_weights_counts_and_more_weight_draws_nearer():
+    def at(weight, scale=1.0):
+        return fuse([Evidence(2.0, 0.2, scale), Evidence(-1.0, 0.2, weight * scale)], 0.5).logit
+
+    assert at(0.5) == pytest.approx(at(0.5, scale=0.1))
+    drawn = [at(weight) for weight in (0.1, 0.5, 1.0, 2.0, 10.0)]
+    assert drawn == sorted(drawn, reverse=True)
+
+
+def test_more_evidence_of_manipulation_never_lowers_what_is_fused():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        witnesses = [Evidence(*values) for values in rng.uniform((-3, 0.1, 0.05), (3, 1, 1), size=(4, 3))]
+        raised = [replace(witnesses[0], logit=witnesses[0].logit + 1), *witnesses[1:]]
+        assert fuse(raised, 0.5).logit > fuse(witnesses, 0.5).logit
+
+
+def test_reliability_rises_with_the_measured_auc_and_never_silences():
+    weights = [calibration(auc=auc).reliability for auc in (0.4, 0.5, 0.61, 0.9, 1.0)]
+    assert weights == pytest.approx([0.05, 0.05, 0.22, 0.8, 1.0])
+    assert calibration().reliability == UNCALIBRATED.reliability == pytest.approx(0.2), "all unmeasured weigh the same"

@@ -21,6 +21,10 @@ PATIENCE_MS = 60_000
 PLAYED_TO = "() => document.querySelector('#clip video').currentTime"
 CURSOR_AT = """() => document.querySelector('#analyze-timeline .js-plotly-plot').layout.shapes
     .find((shape) => shape.name === 'cursor').x0"""
+DRAWN = """(name = 'analyze') => (document.querySelector(`#${name}-timeline .js-plotly-plot`)?.data ?? [])
+    .filter(({ meta, visible, x }) => meta && visible !== 'legendonly' && x.some((time) => time !== null))
+    .map(({ meta }) => [meta.kind.replace('line', meta.method), meta.region].join(' ').trim()).join(' ')"""
+"""The lines that are seen in the chart: fused, yours, or a method and its region."""
 FRAMES = "(name) => document.querySelector(`#${name}-landmarks .js-plotly-plot`)?._transitionData?._frames?.length ?? 0"
 
 
@@ -79,6 +83,7 @@ def analyze(page: Page) -> None:
 def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server, clip):
     page = visit()
     choose(page, clip)
+    expect(page.locator("#estimate")).to_contain_text("for one person in view")
     analyze(page)
     expect(page.locator(".banner h2")).to_have_text(re.compile("signs|Inconclusive|Could not assess"))
     expect(page.locator(".person h3")).to_have_text(["Person 1"])
@@ -98,6 +103,43 @@ def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server
     before = page.evaluate(moved)
     page.locator("#analyze-landmarks .updatemenu-button", has_text="Play").click()
     page.wait_for_function(f"(before) => ({moved})() !== before", arg=before)
+
+
+def test_weighing_the_methods_changes_the_preview_and_a_cell_of_the_matrix_opens_its_line(visit, clip):
+    page = visit()
+    choose(page, clip)
+    analyze(page)
+    recorded = page.locator(".banner").inner_text()
+    page.get_by_role("button", name="Weigh the methods yourself").click()
+    switch = page.get_by_role("checkbox", name="lrnet · entire")
+    switch.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".preview")).to_contain_text("Could not assess")
+    page.keyboard.press("Space")
+    expect(page.locator(".preview")).to_have_count(0)
+    page.get_by_role("slider").and_(page.locator("#analyze-weights *")).press("ArrowRight")
+    expect(page.locator(".preview")).to_contain_text("Your weighting")
+    page.wait_for_function(f"() => ({DRAWN})().includes('yours')")
+    page.get_by_role("button", name="Reset").click()
+    expect(page.locator(".preview")).to_have_count(0)
+    page.wait_for_function(f"() => !({DRAWN})().includes('yours')")
+    assert page.locator(".banner").inner_text() == recorded
+
+    time = page.locator("#analyze-matrix .nsewdrag").nth(1)
+    box = time.bounding_box()
+    time.click(position={"x": box["width"] / 2, "y": box["height"] / 4})
+    page.wait_for_function(f"() => ({DRAWN})() === 'fused'")
+    page.wait_for_function(f"() => Math.abs(({PLAYED_TO})() - {110 / 25 / 2}) < 0.3")
+    time.click(position={"x": box["width"] / 2, "y": box["height"] * 3 / 4})
+    page.wait_for_function(f"() => ({DRAWN})() === 'fused lrnet entire'")
+
+    page.get_by_role("tab", name="History").click()
+    page.get_by_role("button", name="Open the report on clip.mp4").first.click()
+    page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")
+    page.locator("#history-matrix .nsewdrag").first.click(position={"x": 5, "y": 5})
+    page.wait_for_function(f"() => ({DRAWN})('history') === 'fused'")
+    page.get_by_role("button", name="Show the highest score of lrnet").press("Enter")
+    page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")
 
 
 def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_path):

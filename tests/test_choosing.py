@@ -11,6 +11,7 @@ from detectors.base import Card
 
 LANDMARKS = Card("motion", "Motion: moves", "", "", ("entire",), "")
 PIXELS = Card("pixels", "Pixels: looks", "", "", ("entire", "nose", "mouth"), "")
+EYES = Card("pixels", "Pixels: looks", "", "", ("entire", "eyes", "nose"), "")
 SOME = load_manifest()["lrnet/ffpp"]
 
 
@@ -51,6 +52,12 @@ def test_a_region_that_is_not_ready_is_among_the_choices_with_its_reason():
 
 def test_regions_do_not_concern_a_detector_that_has_only_one():
     assert ids(("motion",), ("nose",)) == ["motion/b"]
+
+
+def test_a_region_for_which_a_detector_has_no_weights_at_all_is_refused_and_not_left_out_in_silence():
+    with pytest.raises(WeightsError, match="no weights for eyes, nose; they have some for: entire"):
+        ids(("pixels",), ("eyes", "nose"), [offer(EYES, "pixels/new/entire")])
+    assert ids((), ("nose",), [offer(LANDMARKS, "motion/b"), offer(PIXELS, "pixels/new/entire")]) == ["motion/b"]
 
 
 def test_naming_a_detector_twice_runs_it_once():

@@ -22,7 +22,7 @@ from training.clips import Clip
 from training.compact import CARD, MODEL, Recipe, balance, fit, less_reference
 from training.cues import Collection
 
-LOOK = Look(CANVAS, 4, RUN)
+LOOK = Look(CANVAS, 4, run=RUN)
 STEP_PX = 2.0
 
 

@@ -1,6 +1,6 @@
 """Every detector keeps the contract, on every region and in every engine.
 
-Weights are drawn from their names (`tests/seeded.py`), made weaker where they would drive every answer to 0 or 1.
+Weights are drawn from their names (`benchmarks/seeded.py`), made weaker where they would drive every answer to 0 or 1.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from detectors.base import Detector
 from detectors.capsule import LOWEST, Capsule, stretched
 from detectors.compact import Compact
 from detectors.dsp_fwa import DSPFWA
-from detectors.engines import TorchEngine
+from detectors.engines import BATCHES, OnnxEngine, TorchEngine, has_int8
 from detectors.gend import GenD
 from detectors.laa_net import LAANet
 from detectors.lipforensics import LipForensics, cut_clips, runs
@@ -33,7 +33,7 @@ from detectors.lrnet import LRNet
 from detectors.xception import Xception
 from preprocessing.cropping import Cropping
 from preprocessing.profile import InputProfile
-from preprocessing.regions import region_masks
+from preprocessing.regions import REGIONS, region_masks
 from tests.seeded import golden, seeded_state
 
 HALF = {"frames": 5, "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -162,6 +162,14 @@ class Bench:
         return self.case.cls.card.regions[0]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _networks_in_their_own_arithmetic() -> Iterator[None]:
+    """Engines are held against each other without what 8 bits cost; that has a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GenD, "int8", False)
+        yield
+
+
 @pytest.fixture(scope="module", params=CASES)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with TemporaryDirectory() as folder:  # not pytest's, which would keep gigabytes from run to run
@@ -176,7 +184,7 @@ def track_for(bench: Bench, frames: int = FRAMES) -> Track:
     landmarks = there_and_back[np.arange(frames) % len(there_and_back)].astype(np.float32)
     boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
     y, x, c = np.ogrid[:360, :480, :3]
-    looks = () if bench.case.cls is LRNet else bench.case.cls.looks(bench.case.weights(bench.region), "fast")
+    looks = bench.case.cls.looks(bench.case.weights(bench.region), "fast")
     cropping = Cropping(looks)
     for i in range(frames):
         folded = np.abs((((2 + c) * x + (4 - c) * y + 60 * c + 7 * i) % 512) - 255.5)
@@ -197,7 +205,8 @@ def track_for(bench: Bench, frames: int = FRAMES) -> Track:
         thumbnail=np.zeros((4, 4, 3), np.uint8),
         crops=crops,
     )
-    for array in (track.time_s, boxes, landmarks, track.calibrated, *(c.images for c in crops.values())):
+    seen = [array for c in crops.values() for array in (c.index, c.images, c.to_frame)]
+    for array in (track.time_s, boxes, landmarks, track.calibrated, *seen):
         array.flags.writeable = False
     return track
 
@@ -230,39 +239,96 @@ def test_scores_are_finite_in_range_and_in_order_of_time(bench: Bench, track: Tr
     assert scores.overall == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_same_track_gives_the_same_scores_whatever_the_batch(
-    bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_track_gives_the_same_scores_whatever_the_batch(bench: Bench, track: Track, scores: Scores) -> None:
     detector = bench.open()
     again, once_more = detector.score(track), detector.score(track)
     assert again.fake.tolist() == once_more.fake.tolist() == scores.fake.tolist()
-    if hasattr(bench.case.cls, "batch"):
-        monkeypatch.setattr(bench.case.cls, "batch", 3)
-        np.testing.assert_allclose(bench.open().score(track).fake, scores.fake, atol=1e-5)
+    if hasattr(detector, "_engine"):
+        detector._engine.batch = 3
+        np.testing.assert_allclose(detector.score(track).fake, scores.fake, atol=1e-5)
 
 
-def test_every_region_is_scored_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
+def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
     for region in bench.case.cls.card.regions[1:]:
-        other = bench.open(region, masked=True).score(track)
+        detector = bench.open(region, masked=True)
+        other, again = detector.score(track), detector.score(track)
+        detector._engine.batch = 3
         assert other.region == region
         assert np.isfinite(other.fake).all()
         assert (other.fake >= 0).all()
         assert (other.fake <= 1).all()
+        assert 0 <= other.overall <= 1
+        assert other.time_s.tolist() == scores.time_s.tolist()
+        assert again.fake.tolist() == other.fake.tolist()
+        np.testing.assert_allclose(detector.score(track).fake, other.fake, atol=1e-5)
         assert np.abs(other.fake - scores.fake).max() > 1e-4, region
+        for poor in too_poor(bench, track):
+            with pytest.raises(NotApplicable, match=SENTENCE):
+                detector.score(poor)
+
+
+SENTENCE = r"^[A-Z0-9].*; (use|upload) .*\.$"
+
+
+def too_poor(bench: Bench, track: Track) -> list[Track]:
+    return [track_for(bench, frames=4), *([replace(track, crops={})] if track.crops else [])]
 
 
 def test_a_track_that_is_short_or_has_nothing_to_look_at_is_skipped_with_a_sentence(bench: Bench, track: Track) -> None:
     detector = bench.open()
-    poor = [track_for(bench, frames=4)]
-    if track.crops:
-        poor.append(replace(track, crops={}))
-    for one in poor:
-        with pytest.raises(NotApplicable, match=r"^[A-Z0-9].*; (use|upload) .*\.$"):
-            detector.score(one)
+    for poor in too_poor(bench, track):
+        with pytest.raises(NotApplicable, match=SENTENCE):
+            detector.score(poor)
+
+
+def test_it_tells_where_it_looked_in_the_very_crop_it_saw_towards_fake_and_the_same_twice(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    detector, moments = bench.open(), [0, 2]
+    found, again = (detector.explain(track, scores, moments) for _ in range(2))
+    assert len(found) == len(moments)
+    for seen, twin, moment in zip(found, again, moments, strict=True):
+        assert (seen.time_s, seen.score) == (scores.time_s[moment], scores.fake[moment])
+        (crops,) = track.crops.values()
+        (where,) = np.flatnonzero((crops.index == seen.index) & (crops.images == seen.image).all(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(seen.to_frame, crops.to_frame[where])
+        assert (seen.heat.dtype, seen.heat.ndim) == (np.float32, 2)
+        assert 0 <= seen.heat.min() < seen.heat.max() <= 1
+        assert bench.case.cls is LAANet or seen.heat.max() == pytest.approx(seen.score)
+        np.testing.assert_allclose(twin.heat, seen.heat, atol=1e-5)
+
+
+def test_what_hiding_a_region_does_begins_from_the_scores_themselves(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    answers = bench.open().hide(track, scores, [0, 2])
+    assert list(answers) == list(REGIONS)
+    np.testing.assert_allclose(answers["entire"].fake, scores.fake[[0, 2]], atol=1e-5)
+    assert answers["entire"].time_s.tolist() == scores.time_s[[0, 2]].tolist()
+    moved = {region: np.abs(answers[region].fake - answers["entire"].fake).max() for region in REGIONS[1:]}
+    assert all(change > 1e-5 for change in moved.values()), moved
 
 
 def test_torch_and_onnx_agree(bench: Bench, track: Track, scores: Scores) -> None:
     np.testing.assert_allclose(bench.open(exported=False).score(track).fake, scores.fake, atol=1e-3)
+
+
+@pytest.mark.skipif(not has_int8(), reason="no instructions for 8-bit products")
+@pytest.mark.parametrize("bench", ["gend"], indirect=True)
+def test_gend_in_8_bits_stays_within_what_half_precision_may_cost_and_is_known_apart(
+    bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert GenD.runs_on("cpu") == "cpu"
+    monkeypatch.setattr(GenD, "int8", True)
+    assert (GenD.runs_on("cpu"), GenD.runs_on("cuda")) == ("cpu int8", "cuda")
+    assert not GenD.is_prepared(bench.case.weights(bench.region), bench.files, "cpu", bench.cache)
+    detector = bench.open()
+    assert isinstance(detector, GenD)
+    assert isinstance(detector._engine, OnnxEngine)
+    assert detector._engine.batch == 1, "what is read together shares its steps"
+    fake = detector.score(track).fake
+    assert (fake != scores.fake).any()
+    np.testing.assert_allclose(fake, scores.fake, atol=2e-2)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -282,6 +348,7 @@ def test_a_network_is_exported_once_for_its_weights(bench: Bench, scores: Scores
     cls, weights = bench.case.cls, bench.case.weights(bench.region)
     (exported,) = bench.cache.iterdir()
     made = (exported / "network.onnx").stat().st_mtime_ns
+    assert int((exported / "batch").read_text()) in BATCHES
     assert cls.is_prepared(weights, bench.files, "cpu", bench.cache)
     assert not cls.is_prepared(weights, bench.files, "cpu", bench.cache / "another")
     bench.open("eyes", masked=True)
@@ -355,6 +422,21 @@ def test_of_footage_at_twice_the_rate_every_second_frame_is_read(bench: Bench, t
     np.testing.assert_allclose(detector.score(at(50)).time_s, [0.48, 1.48])
     with pytest.raises(NotApplicable, match=r"20 frames a second .* 15\.0"):
         detector.score(at(15))
+
+
+@pytest.mark.parametrize("bench", ["lipforensics", "lipforensics with attention"], indirect=True)
+def test_what_the_frames_of_a_mouth_add_is_the_log_odds_of_their_clip(
+    bench: Bench, track: Track, scores: Scores
+) -> None:
+    for moment, seen in zip([0, 2], bench.open().explain(track, scores, [0, 2]), strict=True):
+        told = seen.contributions
+        assert told is not None
+        assert sum(told.log_odds) + told.bias == pytest.approx(logit(float(scores.fake[moment])), abs=1e-3)
+        assert told.time_s == tuple(track.time_s[25 * moment : 25 * moment + 25].tolist())
+        assert track.time_s[seen.index] == told.time_s[int(np.argmax(told.log_odds))]
+        attends = bench.case.state is not None
+        assert bool(told.weights) is attends
+        assert not attends or sum(told.weights) == pytest.approx(1, abs=1e-5)
 
 
 def test_lipforensics_attends_exactly_where_its_file_does() -> None:

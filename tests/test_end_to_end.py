@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from skimage.data import astronaut
 
 from analysis.pipeline import analyze
+from analysis.weighing import reweigh
 from core.contract import as_json
 from core.errors import Cancelled
 from core.settings import ROOT, Settings
@@ -33,8 +34,8 @@ def settings(tmp_path_factory):
     return Settings.from_env({"TELLTALE_DATA": str(tmp_path_factory.mktemp("data"))})
 
 
-def run(path: Path, settings, *, manifest=MANIFEST, thoroughness="standard", **more):
-    options = Options((OWN,), thoroughness=thoroughness)
+def run(path: Path, settings, *, manifest=MANIFEST, regions=(), thoroughness="standard", **more):
+    options = Options((OWN,), regions, thoroughness)
     return analyze(path, name=path.name, options=options, settings=settings, manifest=manifest, **more)
 
 
@@ -71,6 +72,7 @@ def test_the_report_is_stored_and_comes_back_as_programs_see_it(report, settings
     store.add(report, owner="me")
     assert as_json(store.get(report.id, owner="me")) == as_json(report)
     assert store.find(report.fingerprint, owner="me").id == report.id
+    assert as_json(reweigh(store.get(report.id, owner="me"), {}, settings)) == as_json(report), "fused again"
 
 
 def test_fast_looks_at_the_beginning_only_and_says_so(settings):
@@ -177,6 +179,11 @@ def test_a_picture_that_changes_its_size_midway_is_followed_in_each_size(setting
         mesh.close()
 
     assert [len(track.time_s) for track in follow(found())] == [20, 20]
+
+
+def test_a_region_that_no_method_looks_at_is_told_of(settings, tmp_path):
+    report = run(edit(EXAMPLE, tmp_path / "short.mp4", lambda image: image, frames=6), settings, regions=("nose",))
+    assert report.warnings == ("None of these methods looks at the region nose alone.",)
 
 
 def test_a_clip_too_short_for_the_method_says_what_it_needs(settings, tmp_path):

@@ -7,10 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.types import Finding, Label, Motion, Options, Person, Quality, Report, UsedWeights, Verdict, Video
-from plots import CURSOR_SHAPE, plot_landmarks, plot_matrix, plot_timeline, style
+from core.types import (
+    Finding,
+    FusedLine,
+    Label,
+    Motion,
+    Options,
+    Person,
+    Quality,
+    Report,
+    UsedWeights,
+    Verdict,
+    Video,
+    Weighing,
+)
+from plots import CURSOR_SHAPE, plot_landmarks, plot_matrix, plot_timeline, style, yours
 from plots.landmarks import CONTOURS, MAX_FRAMES, landmark_paths
-from plots.matrix import matrix_cells
+from plots.matrix import BINS, matrix_cells
 from plots.timeline import timeline_lines, timeline_spans
 
 TAG = "<img src=x onerror=alert(1)>"
@@ -123,12 +136,84 @@ def test_a_skipped_cell_says_why_and_is_never_drawn_as_a_number(two_people: Repo
         (2, "lrnet", None, "skipped"),
         (2, "other", 0.6, "0.60 (uncalibrated)"),
     ]
-    numbers, words = plot_matrix(full).data
-    assert (numbers.text, numbers.marker.color) == (("0.91", "0.60 (uncalibrated)"), (0.91, 0.6))
+    numbers, words, moments, blanks = plot_matrix(full).data
+    assert (numbers.text, numbers.marker.color) == (("0.91", "0.60<br>(uncalibrated)"), (0.91, 0.6))
     assert words.text == ("skipped",)
-    assert words.marker.pattern.shape == "/"
-    assert isinstance(words.marker.color, str)
-    assert "Too short" in words.hovertext[0]
+    assert list(words.y) == list(blanks.y) == [1]
+    assert [any(p is not None for p in row) for row in moments.z] == [True, False, True]
+    for grey in (words, blanks):
+        assert grey.marker.pattern.shape == "/"
+        assert isinstance(grey.marker.color, str)
+        assert "Too short" in grey.hovertext[0]
+    assert (blanks.base, blanks.x) == ((4,), (2,))
+
+
+def test_a_moment_of_the_matrix_has_the_highest_score_in_it_and_a_gap_has_none() -> None:
+    times = (0.5, 1.5, 2.5, 3.5, 7.5, 7.52)
+    peaked = replace(scored(1, time_s=times), scores=(0.1, 0.1, 0.1, 0.1, 0.9, 0.2))
+    (cell,) = matrix_cells(report((person(1, 0, 10),), (peaked,)))
+    width_s = 10 / BINS
+    assert cell.moments[int(7.5 / width_s)] == 0.9
+    assert cell.moments[int(1.0 / width_s)] == pytest.approx(0.1)
+    assert cell.moments[int(5.5 / width_s)] is None
+
+
+def test_the_matrix_says_whose_each_row_is_and_leads_with_what_was_fused(two_people: Report) -> None:
+    fused = [FusedLine(1, "partly uncalibrated", (0.5, 9.5), (0.2, 0.8))]
+    figure = plot_matrix(two_people, fused)
+    assert figure.layout.meta["rows"] == [
+        {"person": 1, "method": "fused", "region": ""},
+        {"person": 1, "method": "lrnet", "region": "entire"},
+        {"person": 2, "method": "lrnet", "region": "entire"},
+    ]
+    assert figure.data[0].text[0] == "0.70 (partly<br>uncalibrated)"
+
+
+def weighed(person: int, weights: str, overall: float, *, calibrated: bool = True) -> Finding:
+    plain = replace(scored(person, weights), calibrated=calibrated, weighing=Weighing(0.5, 0.0, 1.0, 0.2))
+    return replace(plain, detector=weights.split("/")[0], fake=overall, scores=(overall,) * len(BLOCKS))
+
+
+def test_lines_stand_on_the_scale_on_which_they_count_and_say_if_it_is_not_calibrated() -> None:
+    known, guess = weighed(1, "lrnet/a", 0.9), weighed(1, "other/a", 0.9, calibrated=False)
+    shown = report((person(1, 0, 10),), (known, guess, scored(1, "old/a")))
+    lines = timeline_lines(shown)
+    assert [line.remark for line in lines] == ["", "uncalibrated", "its own number"]
+    assert lines[0].fake[0] == pytest.approx(0.75), "half of the log-odds of 9 to 1"
+    assert lines[2].fake == lines[2].score
+    calibrated, uncalibrated, _ = plot_timeline(report((person(1, 0, 10),), (known, guess, scored(1, "old/a")))).data[
+        :3
+    ]
+    assert "uncalibrated" in uncalibrated.name
+    assert "open" in uncalibrated.marker.symbol
+    assert "open" not in calibrated.marker.symbol
+
+
+def test_of_many_lines_only_the_fused_and_the_strongest_are_drawn_at_first() -> None:
+    findings = [weighed(1, f"method{i}/a", 0.1 * i) for i in range(1, 8)]
+    many = report((person(1, 0, 10),), tuple(findings))
+    figure = plot_timeline(many, [FusedLine(1, "calibrated", (0.5, 9.5), (0.2, 0.8))])
+    drawn = {trace.name: trace.visible for trace in figure.data if trace.meta}
+    assert [name for name, visible in drawn.items() if visible is not False and visible != "legendonly"] == [
+        "Person 1 · fused",
+        "Person 1 · your weighting",
+        "Person 1 · method7 · entire",
+    ]
+    assert len(drawn) == 9
+    few = plot_timeline(replace(many, findings=many.findings[:3]))
+    assert [trace.visible for trace in few.data if trace.meta] == [True] * 3
+
+
+def test_one_s_own_weighting_fills_the_line_of_the_same_person() -> None:
+    line = FusedLine(2, "uncalibrated", (0.5, None, 9.5), (0.2, None, 0.8))
+    figure = plot_timeline(report((person(1, 0, 10), person(2, 0, 10)), (scored(1), scored(2))), [line])
+    (empty,) = [trace for trace in figure.data if trace.meta and trace.meta["kind"] == "yours"]
+    (filling,) = yours([line])
+    assert filling["person"] == empty.meta["person"] == 2
+    assert (filling["x"], filling["y"]) == (line.time_s, line.fake)
+    assert filling["name"] == empty.name
+    assert filling["hovertext"][0].startswith(empty.name)
+    assert "uncalibrated" in empty.name
 
 
 def test_an_empty_report_gives_figures_with_axes_and_a_sentence(nobody: Report) -> None:

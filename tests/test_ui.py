@@ -14,19 +14,37 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
+from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
 from core.settings import Settings
-from core.types import Finding, Label, Options, Person, Progress, Quality, Report, UsedWeights, Verdict, Video
+from core.types import (
+    Finding,
+    Label,
+    Options,
+    Person,
+    Progress,
+    Quality,
+    Report,
+    Trial,
+    UsedWeights,
+    Verdict,
+    Video,
+    Weighing,
+)
 from core.weights import load_manifest
-from storage import ReportStore, upgrade
+from detectors import choices
+from preprocessing.video import Claim
+from storage import History, HistoryRow, ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
 from ui.about import TEXT
+from ui.estimate import about, measure, told_before
 from ui.history import history_table
 from ui.messages import BANDS, BUG, Refusal, clock, duration, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
 from ui.uploads import discard
 from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
+from ui.weighing import panel, preview
 
 TAG = '<img src=x onerror="alert(1)">'
 OPTIONS = Options(())
@@ -46,7 +64,8 @@ def report(id: str = "r1", fingerprint: str = "f", **changes: Any) -> Report:
     person = Person(1, 0.0, 10.0, 250, 120.0, SEEN, quality, thumbnail=b"jpeg")
     used = UsedWeights(f"lrnet/{TAG}", "0" * 64, f"MIT {TAG}")
     scored = Finding(
-        "lrnet", "entire", 1, "scored", 0.7, (0.5, 0.8), True, 0.6, 0.5, None, used, (1.0, 2.0), (0.4, 0.8)
+        *("lrnet", "entire", 1, "scored", 0.7, (0.5, 0.8), True, 0.6, 0.5, None, used, (1.0, 2.0), (0.4, 0.8)),
+        weighing=Weighing(1.0, 0.0, 0.5, 0.22),
     )
     skipped = Finding("mouth", "mouth", 1, "skipped", reason=f"The mouth is hidden {TAG}.")
     video = Video("0" * 64, f"{TAG}.mp4", 10.0, 250, 250, 25.0, 640, 480, "h264", 0)
@@ -66,8 +85,8 @@ class Pipeline:
         self.error: Exception | None = None
         self.stopped_at: float | None = None
 
-    def identify(self, path: Path, *_: Any) -> tuple[str, str]:
-        return "0" * 64, path.read_text()
+    def take_order(self, path: Path, *_: Any) -> Order:
+        return Order((), "0" * 64, path.read_text())
 
     def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:
         self.asked.append(path)
@@ -90,13 +109,12 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """With the real store and manifest; one detector is taken to be ready, whatever lies on this machine."""
-    monkeypatch.setattr("ui.visit.choose", lambda *asked: [])
+def desk(tmp_path: Path, pipeline: Pipeline) -> Desk:
+    """With the real store and manifest."""
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path / "data"), "GRADIO_SERVER_PORT": str(free_port())})
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
-    return Desk(settings, load_manifest(), store, pipeline.identify, pipeline.analyze)
+    return Desk(settings, load_manifest(), store, pipeline.take_order, pipeline.analyze)
 
 
 @pytest.fixture
@@ -239,8 +257,8 @@ def test_an_error_for_people_is_one_sentence_and_a_bug_does_not_show(caplog):
 def test_markup_from_a_file_is_shown_and_never_run():
     shown = report()
     row = SimpleNamespace(**{"id": TAG, "created_at": TAG, "name": TAG, "duration_s": 1.0, "label": Label.SOME_SIGNS})
-    row.fake, row.persons = 0.5, 1
-    views = [view(shown) for view in (banner, cards, quality, findings, warnings, details)]
+    row.fake, row.basis, row.persons = 0.5, None, 1
+    views = [view(shown) for view in (banner, cards, quality, findings, warnings, details, panel, preview)]
     views.append(history_table(SimpleNamespace(rows=(row,), total=1), filtered=False))  # type: ignore[arg-type]
     for view in views:
         assert "&lt;img src=x" in view
@@ -257,6 +275,58 @@ def test_what_could_not_look_shows_its_reason_and_no_number():
     assert "gauge" not in banner(report(verdict=unseen))
 
 
+def test_what_is_not_calibrated_is_marked_wherever_its_number_stands():
+    (scored, skipped), (person,) = report().findings, report().tracks
+    guess, verdict = replace(scored, calibrated=False), replace(SEEN, basis="uncalibrated")
+    shown = report(findings=(guess, skipped), verdict=verdict, tracks=(replace(person, verdict=verdict),))
+    for view in (banner, cards, findings, panel, preview):
+        assert "uncalibrated" in view(shown), view
+        assert "uncalibrated" not in view(report()), view
+    listed = HistoryRow("r1", "2025-01-01T00:00:00+00:00", "clip.mp4", 1.0, Label.SOME_SIGNS, 0.7, verdict.basis, 1)
+    assert "0.70 (uncalibrated)" in history_table(History((listed,), 1), filtered=False)
+
+
+def test_one_s_own_weights_give_a_preview_and_a_line_and_leave_the_report_as_it_was(desk):
+    desk.store.add(report(), owner=visitor(None, SOMEBODY))
+    recorded = desk.store.get("r1", owner=visitor(None, SOMEBODY))
+    weigh = next(f.fn for f in build(desk).fns.values() if f.name == "weigh")
+    (witness,) = {f.witness for f in recorded.findings if f.weighing}
+
+    def ask(weights, who=SOMEBODY):
+        return weigh("r1", None, who, SimpleNamespace(weights=weights))
+
+    shown, lines = ask({witness: 0.9})
+    assert "Your weighting" in shown
+    assert [line["person"] for line in lines] == [1]
+    shown, lines = ask({witness: 0})
+    assert "Could not assess" in shown
+    assert lines == []
+    assert ask({}) == ("", []), "the recorded weights"
+    assert desk.store.get("r1", owner=visitor(None, SOMEBODY)) == recorded
+    for nonsense in (None, [1], {witness: "much"}, {witness: 2}, {witness: float("nan")}):
+        with pytest.raises(gr.Error, match="between 0 and 1"):
+            ask(nonsense)
+    with pytest.raises(gr.Error, match="another visitor's"):
+        ask({witness: 0}, ANOTHER)
+
+
+def test_a_report_from_before_weights_were_kept_offers_nothing_to_weigh():
+    (scored, _) = report().findings
+    assert panel(report(findings=(replace(scored, weighing=None),))) == ""
+
+
+def test_how_far_the_number_moved_is_shown_beside_it_for_the_video_and_for_each_person():
+    trials = (
+        Trial("re-encoded", None, Label.INCONCLUSIVE, 0.48),
+        Trial("scaled", None, Label.NOT_ASSESSED, None, "Too small."),
+        Trial("re-encoded", 1, Label.SOME_SIGNS, 0.72),
+    )
+    tried = report(trials=trials)
+    assert ": 0.48 after re-encoding, not assessed at three quarters of its size. Spread 0.48 to 0.70." in banner(tried)
+    assert "Looked at again: 0.72 after re-encoding. Spread 0.70 to 0.72." in cards(tried)
+    assert "Looked at again" not in banner(report()) + cards(report())
+
+
 def test_no_word_on_the_page_calls_a_video_real():
     words = " ".join([*BANDS.values(), TEXT]).lower()
     assert not {"authentic", "real", "real."} & set(words.split())
@@ -269,6 +339,36 @@ def test_times_read_as_people_write_them():
     )
 
 
+def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_first(desk, upload):
+    clip = Path(upload())
+    clip.write_bytes((ROOT / "ui" / "assets" / "example.mp4").read_bytes())
+    claim = measure(str(clip), desk)
+    assert (claim.length_s, claim.rate_hz) == (12.0, 25.0)
+    said = told_before(claim, [], Options(("lrnet",), thoroughness="thorough"), desk)
+    assert "Takes about 20 s for one person in view; a rough guess" in said
+    assert "An analysis is stopped after 15 min" in told_before(
+        Claim(300, 60), [Claim(300, 240)], replace(OPTIONS, thoroughness="thorough"), desk
+    )
+    assert "no detector called" in told_before(claim, [], Options((TAG,)), desk)
+    assert TAG not in told_before(claim, [], Options((TAG,)), desk)
+    assert told_before(None, [], OPTIONS, desk) == ""
+
+
+def test_what_is_no_video_or_no_upload_has_no_estimate(desk, upload):
+    refusal = measure(upload("some text"), desk)
+    assert "not a video that can be read" in told_before(refusal, [], OPTIONS, desk)
+    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk) is None
+    assert measure(None, desk) is None
+
+
+def test_lengths_of_time_are_foretold_no_finer_than_is_known():
+    said = [about(seconds) for seconds in (0, 5, 8, 22, 74, 75, 149, 150, 900)]
+    assert said == [
+        *("a few seconds", "a few seconds", "about 10 s", "about 20 s", "about 70 s", "a minute or two"),
+        *("a minute or two", "about 2 min", "about 15 min"),
+    ]
+
+
 def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):
     blocks = build(desk)
     heavy = [f for f in blocks.fns.values() if f.concurrency_id == "analyses"]
@@ -276,6 +376,22 @@ def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):
     assert all(f.concurrency_limit == 1 for f in heavy)
     assert blocks._queue.max_size == desk.settings.waiting
     assert not blocks.api_open
+
+
+def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_is_missing(desk, monkeypatch):
+    ready = {"entire", "eyes", "nose"}
+    offered = [
+        replace(c, reason=None if c.set == "capsule/bida-uadfv" and c.weights.region in ready else "Absent.")
+        for c in choices(desk.manifest, desk.settings)
+    ]
+    monkeypatch.setattr("ui.analyze.choices", lambda *_: offered)
+    blocks = build(desk).blocks.values()
+    (regions,) = (b for b in blocks if isinstance(b, gr.CheckboxGroup) and b.label == "Regions of the face")
+    assert regions.visible
+    assert {name for name, _ in regions.choices} == ready
+    (greyed,) = (b.value for b in blocks if isinstance(b, gr.HTML) and "Regions without weights" in str(b.value))
+    assert [f"disabled> {region}<" in greyed for region in ("mouth", "rest", "eyes")] == [True, True, False]
+    assert "dsp_fwa/bida-uadfv" in greyed
 
 
 def test_programs_are_offered_four_endpoints(page):

@@ -9,7 +9,7 @@ import pytest
 from core.errors import InputError
 from core.settings import Settings
 from preprocessing.ahead import ahead
-from preprocessing.video import Tally, decode, probe
+from preprocessing.video import Tally, decode, probe, read_claim
 
 SETTINGS = Settings.from_env({})
 
@@ -64,6 +64,25 @@ def test_probe_tells_what_the_container_claims(tmp_path):
     video = probe(write(tmp_path / "a.mp4"), name="a<b>.mp4", sha256="ab", settings=SETTINGS)
     assert (video.name, video.frames, video.fps, video.codec) == ("a<b>.mp4", 10, 25.0, "mpeg4")
     assert video.duration_s == pytest.approx(0.4, abs=0.05)
+
+
+def test_a_claim_is_what_the_header_says_and_nothing_is_decoded_for_it(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", times=range(50))
+    monkeypatch.setattr("preprocessing.video._decoded", lambda *_: pytest.fail("it was decoded"))
+    claim = read_claim(path, settings=SETTINGS)
+    assert (claim.length_s, claim.rate_hz) == (pytest.approx(2.0, abs=0.05), 25.0)
+
+
+def test_a_header_that_claims_too_much_or_nothing_is_not_believed(tmp_path):
+    path = write(tmp_path / "a.mp4", times=range(50))
+    short = Settings.from_env({"TELLTALE_MAX_SECONDS": "1"})
+    with pytest.raises(InputError, match="1 s at most"):
+        read_claim(path, settings=short)
+    (tmp_path / "text.mp4").write_text("no video at all")
+    with pytest.raises(InputError, match="not a video"):
+        read_claim(tmp_path / "text.mp4", settings=SETTINGS)
+    stream = write(tmp_path / "live.mkv", times=range(50), options={"live": "1"})
+    assert read_claim(stream, settings=SETTINGS) is None
 
 
 def test_reading_stops_at_the_time_asked_for(tmp_path):

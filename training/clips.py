@@ -211,7 +211,7 @@ def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequen
         path = clip.path
         if form.crf is not None:
             path = Path(folder) / "clip.mp4"
-            _encode(clip, form, path, settings)
+            encode(clip, form, path, settings)
         reading = read_tracks(
             path, name="", sha256=clip.sha256, options=READ, settings=settings, manifest=load_manifest(), looks=looks
         )
@@ -220,10 +220,18 @@ def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequen
     return max(reading.tracks, key=lambda t: float((np.ptp(t.landmarks[:, :, 0], axis=1) * t.seen).sum()))
 
 
-def _encode(clip: Clip, form: Form, target: Path, settings: Settings) -> None:
-    with av.open(str(clip.path)) as source:
-        rate = float(source.streams.video[0].average_rate or 25)
-    kept, rate = keep(rate, thinned=form.thinned)
+def encode(clip: Clip, form: Form, target: Path, settings: Settings, *, any_rate: bool = False) -> None:
+    """Writes the clip's pictures in this form; with `any_rate`, at a rate that LRNet does not read too.
+
+    Raises:
+        InputError: the file cannot be decoded.
+    """
+    try:
+        with av.open(str(clip.path)) as source:
+            rate = float(source.streams.video[0].average_rate or 25)
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError("This is not a video that can be read.") from error
+    kept, rate = ((True,), rate) if any_rate else keep(rate, thinned=form.thinned)
     scale = min(form.scale, form.face_px / clip.face_width_px)
     with av.open(str(target), "w") as container:
         stream = None

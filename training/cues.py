@@ -19,7 +19,7 @@ from training.clips import ALL_FORMS, Clip, groups, load
 
 CUES_FORMAT = 1
 """Raise it when cues come out differently than before: old caches are then measured anew."""
-LOOK = Look(CANVAS, RUNS["standard"], RUN)
+LOOK = Look(CANVAS, RUNS["standard"], run=RUN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,9 +33,11 @@ from core.weights import MANIFEST, Calibration, load_manifest, locate
 from detectors.lrnet import BLOCK, MAX_IMPUTED, MAX_REPEATED, RATE_HZ, LRNet
 from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
-from training.clips import FORMS, MORE_FORMS, Collection, extract, gather, read_clips
+from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
 from training.measures import Auc, apply, choose_bands, fit_platt, measure_auc
+from training.out_of_fold import ORIGINAL, write_out_of_fold
+from training.seen import remember
 
 log = logging.getLogger(__name__)
 
@@ -292,8 +294,11 @@ def measure(collection: Collection, scores: np.ndarray, which: np.ndarray) -> Au
     return measure_auc(scores[which], collection.fake[which], collection.group[which])
 
 
-def train(collection: Collection, settings: Settings) -> None:
-    """Chooses the recipe out of fold, trains on everything, and writes networks, bands, manifest and card."""
+def train(collection: Collection, settings: Settings, cache: Path) -> None:
+    """Chooses the recipe out of fold, trains on everything, and writes networks, bands, manifest and card.
+
+    Below `cache`, also the out-of-fold scores for `python -m benchmarks.evidence`.
+    """
     unstudied = collection.measured & ~np.array([c.identity.startswith(STUDIED) for c in collection.clips])
     tried = {recipe: cross_validate(collection, recipe, settings) for recipe in RECIPES}
     aucs = {recipe: measure(collection, scores["original"], unstudied) for recipe, scores in tried.items()}
@@ -302,12 +307,18 @@ def train(collection: Collection, settings: Settings) -> None:
 
     scores = {ID: tried[chosen]} | score_published(collection, settings)
     found = {id: measure(collection, by_form["original"], unstudied) for id, by_form in scores.items()}
-    calibrations = {id: calibrate(collection, s["original"], unstudied) for id, s in scores.items()}
+    calibrations = {
+        id: replace(calibrate(collection, s["original"], unstudied), auc=round(found[id].value, 2))
+        for id, s in scores.items()
+    }
     measured = {id: describe(auc, BASIS) for id, auc in found.items()}
     known = unstudied & np.isfinite(scores[ID]["original"])
-    bands = choose_bands(apply(calibrations[ID], scores[ID]["original"][known]), collection.fake[known])
+    probability = apply(calibrations[ID], scores[ID]["original"])
+    bands = choose_bands(probability[known], collection.fake[known])
+    write_out_of_fold(cache / "out_of_fold.csv", collection.clips, {(ID, ORIGINAL): probability})
 
     write_manifest(sorted(found, key=lambda id: -found[id].value), files, calibrations, measured)
+    remember_clips(collection.clips)
     NUMBERS.write_text(json.dumps({"bands": asdict(bands), "recipe": asdict(chosen), "seed": SEED}, indent=2) + "\n")
     results = Results(
         own=ID,
@@ -321,6 +332,13 @@ def train(collection: Collection, settings: Settings) -> None:
         unstudied=unstudied,
     )
     CARD.write_text(write_card(results), encoding="utf-8")
+
+
+def remember_clips(clips: Sequence[Clip]) -> None:
+    """Ours were trained on all clips, the published sets on the footage that some of them show."""
+    remember(ID, clips)
+    for id in PUBLISHED:
+        remember(id, [clip for clip in clips if clip.identity.startswith(STUDIED)])
 
 
 def write_manifest(
@@ -375,7 +393,7 @@ def main(arguments: list[str] | None = None) -> int:
     clips = read_clips(given.clips)
     more = read_clips(given.more) if given.more else []
     if given.command == "train":
-        train(gather(clips, more, given.cache), settings)
+        train(gather(clips, more, given.cache), settings, given.cache)
         log.info("%s", CARD)
         return 0
     failures = extract(clips, FORMS, given.cache, settings) + extract(more, MORE_FORMS, given.cache, settings)

@@ -114,14 +114,14 @@ def tabulate(
         labels: of the same n clips.
         confounds: measures (n,) that are no detectors, each turned whichever way round suits it over all clips.
     """
-    turned = {name: values * _sign(values, labels.fake) for name, values in confounds.items()}
+    turned = {name: -v if auc(v, labels.fake) < 0.5 else v for name, v in confounds.items()}
     rows = []
     for name, values in (dict(scores) | turned).items():
         for family in (ALL, *sorted(set(labels.family[labels.fake].tolist()))):
             asked = ~labels.fake | (labels.family == family) | (family == ALL)
             known = asked & np.isfinite(values)
             clips = labels.take(known)
-            alone = [auc(v[known & np.isfinite(v)], labels.fake[known & np.isfinite(v)]) for v in turned.values()]
+            alone = [auc(v[known], clips.fake) for v in turned.values()]
             rows.append(
                 Row(
                     name=name,
@@ -169,6 +169,17 @@ def measure(
     return {name: _estimate(values) for name, values in zip(MEASURES, found, strict=True)}
 
 
+def measure_change(before: np.ndarray, after: np.ndarray, labels: Labels, *, resamples: int = RESAMPLES) -> Estimate:
+    """How much the AUC grew from `before` to `after`, float (n,) each, over the clips that have both scores."""
+    known = np.isfinite(before) & np.isfinite(after)
+    labels = labels.take(known)
+    if not known.any():
+        return UNKNOWN
+    drawn, member = _draw(labels.group, resamples)
+    was, now = (_curve(scores[known], labels.fake, drawn[:, member])[0] for scores in (before, after))
+    return _estimate(now - was)
+
+
 def _draw(group: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each of g groups is drawn with replacement, int (1 + resamples, g), and the groups' places (n,).
 
@@ -198,10 +209,7 @@ def _curve(scores: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> tuple[np
     Args:
         weight: int (d, n), how often each clip was drawn.
     """
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # tied clips are passed together
-    passed = [np.cumsum(weight[:, order] * of[order], axis=1)[:, ends] for of in (fake, ~fake)]
-    true, false = (np.pad(counts, ((0, 0), (1, 0))) for counts in passed)
+    true, false = _passed(scores, fake, weight)
     with np.errstate(invalid="ignore"):
         tpr, fpr, precision = true / true[:, -1:], false / false[:, -1:], np.nan_to_num(true / (true + false))
     area = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1])).sum(axis=1) / 2
@@ -216,6 +224,23 @@ def _curve(scores: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> tuple[np
     lacking = (true[:, -1] == 0) | (false[:, -1] == 0)
     area, ap, eer, at_1, at_5 = (np.where(lacking, np.nan, values) for values in (area, ap, eer, *at))
     return area, ap, eer, at_1, at_5
+
+
+def _passed(scores: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many manipulated and genuine clips lie at or above each threshold, from none on, (d, thresholds + 1)."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # tied clips are passed together
+    passed = [np.cumsum(weight[:, order] * of[order], axis=1)[:, ends] for of in (fake, ~fake)]
+    true, false = (np.pad(counts, ((0, 0), (1, 0))) for counts in passed)
+    return true, false
+
+
+def roc(scores: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ROC curve of clips with a score: shares of genuine and of manipulated clips, NaN where there are none."""
+    known = np.isfinite(scores)
+    true, false = _passed(scores[known], fake[known], np.ones((1, int(known.sum())), np.int64))
+    with np.errstate(invalid="ignore"):
+        return false[0] / false[0, -1], true[0] / true[0, -1]
 
 
 def reliability(
@@ -250,19 +275,19 @@ def _twins(scores: np.ndarray, labels: Labels, member: np.ndarray) -> tuple[np.n
     return right, twins
 
 
-def _sign(values: np.ndarray, fake: np.ndarray) -> int:
-    known = np.isfinite(values)
-    return -1 if auc(values[known], fake[known]) < 0.5 else 1
-
-
 def auc(scores: np.ndarray, fake: np.ndarray) -> float:
     """P(a manipulated clip scores above a genuine one), ties half; NaN where a class is missing.
 
     Args:
-        scores: float (n,).
+        scores: float (n,), NaN where a clip has none.
         fake: bool (n,).
     """
-    return float(_curve(scores, fake, np.ones((1, len(scores)), np.int64))[0][0]) if len(scores) else math.nan
+    known = np.isfinite(scores)
+    return (
+        float(_curve(scores[known], fake[known], np.ones((1, known.sum()), np.int64))[0][0])
+        if known.any()
+        else math.nan
+    )
 
 
 def measure_auc(scores: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Auc:

@@ -41,7 +41,7 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Analyze"):
                 analyze_tab(desk, secret, find)
             with gr.Tab("History") as history:
-                history_tab(desk.store, secret, find, opened=history)
+                history_tab(desk, secret, find, opened=history)
             with gr.Tab("Detectors"):
                 detectors_tab(desk)
             with gr.Tab("About"):

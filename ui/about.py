@@ -20,6 +20,9 @@ The number beside a verdict is P(manipulated), from 0 to 1: how likely a manipul
 calibrated on labelled clips, had there been as many manipulated clips as genuine ones. The 90 % interval says how far
 to trust the number, and coverage how much of the video and how many of the chosen methods stand behind it.
 
+A thorough analysis looks at the clip three times: as it is, encoded again, and at three quarters of its size. None of
+these should matter; where they lead to another verdict, the first one is called *unstable* and is worth less.
+
 ## What this cannot tell
 
 * **A verdict is a hint, not a proof.** No method finds every manipulation, and each one errs on genuine video as well.
@@ -34,9 +37,9 @@ to trust the number, and coverage how much of the video and how many of the chos
 
 * The uploaded file is deleted from the server as soon as its analysis ends, also when it fails or is cancelled; one
   that is never analysed goes within about an hour. The player keeps showing the copy in your own browser.
-* The report is kept, with a small picture of each face and a few seconds of their landmarks, until you delete it under
-  *History*. It is listed for this browser only, by a random key that your browser keeps. Clear its storage, and
-  nobody can reach those reports any more, not even you.
+* The report is kept, with a small picture of each face, a few seconds of their landmarks and, scaled down, the frames
+  that mattered most, until you delete it under *History*. It is listed for this browser only, by a random key that
+  your browser keeps. Clear its storage, and nobody can reach those reports any more, not even you.
 * Nothing is sent to other servers: no analytics, no fonts, no scripts from elsewhere.
 
 ## Limits

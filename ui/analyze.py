@@ -10,11 +10,14 @@ from markupsafe import Markup
 
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
-from detectors import choices
+from detectors import Choice, choices
 from preprocessing.landmarks import landmark_backends
+from preprocessing.video import Claim
+from ui.estimate import measure, told_before
+from ui.exhibits import Find
 from ui.markup import each
 from ui.messages import QUICK, Refusal, duration, told
-from ui.result import Find, ReportView
+from ui.result import ReportView
 from ui.uploads import discard, several_files
 from ui.visit import Answer, Desk
 
@@ -36,7 +39,7 @@ FROM_STORE = "You had this very file analysed before, with the same settings and
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     offered, backends = choices(desk.manifest, desk.settings), landmark_backends(desk.manifest, desk.settings)
     ready = {choice.set: choice for choice in offered if choice.ready}
-    parts = list(dict.fromkeys(c.weights.region for c in ready.values()))
+    parts = list(dict.fromkeys(c.weights.region for c in offered if c.ready))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             video = gr.Video(
@@ -51,7 +54,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
             absent = {c.set: (f"{c.card.title} ({c.set})", c.reason) for c in reversed(offered)}
-            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors")
+            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors not on this machine")
             with gr.Accordion("More settings", open=False):
                 regions = gr.CheckboxGroup(
                     parts,
@@ -59,11 +62,13 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     info="For detectors that know several. None chosen means all.",
                     visible=len(parts) > 1,
                 )
+                _greyed(_without_weights(offered, parts), "Regions without weights on this machine")
                 thoroughness = gr.Radio(
                     [(t.capitalize(), t) for t in get_args(Thoroughness)],
                     value="standard",
                     label="Thoroughness",
-                    info="How much of a long video is looked at.",
+                    info="How much of a long video is looked at, and at how many frames. Thorough also tries whether "
+                    "the verdict holds when the clip is encoded again or made smaller.",
                 )
                 landmarks = gr.Radio(
                     [(b.title, b.name) for b in backends if not b.reason],
@@ -71,7 +76,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     label="Landmarks",
                     info="What finds the points of the face.",
                 )
-                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks")
+                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks not on this machine")
                 references = several_files(
                     label="Genuine clips of the same person and camera (optional)",
                     file_types=["video"],
@@ -81,10 +86,11 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             with gr.Row():
                 start = gr.Button("Analyze", variant="primary", elem_id="start")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
+            estimate = gr.HTML(elem_id="estimate")
             status = gr.HTML(elem_id="status")
             example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, over_time=" Click the chart to move the player there.")
+    view = ReportView("analyze", find, secret, desk.settings, over_time=" Click the chart to move the player there.")
 
     def run(
         upload: str | None,
@@ -115,6 +121,31 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
         return {status: STOPPED} | idle
 
+    def foretell(
+        clip: Claim | Refusal | None,
+        others: list[Claim],
+        names: list[str],
+        regions: list[str],
+        thoroughness: Thoroughness,
+        landmarks: str,
+    ) -> Markup:
+        options = Options(tuple(names), tuple(regions), thoroughness, landmarks)
+        return told_before(clip, others, options, desk)
+
+    def measure_all(uploads: list[str]) -> list[Claim]:
+        return [found for upload in uploads if isinstance(found := measure(upload, desk), Claim)]
+
+    # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
+    clip, others = gr.State(None), gr.State([])
+    asked = [clip, others, detectors, regions, thoroughness, landmarks]
+    measured = (
+        video.change(lambda upload: measure(upload, desk), video, clip, **QUICK),
+        references.change(measure_all, references, others, **QUICK),
+    )
+    for event in measured:
+        event.then(foretell, asked, estimate, **QUICK)
+    gr.on([part.change for part in (detectors, regions, thoroughness, landmarks)], foretell, asked, estimate, **QUICK)
+
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
     example.click(None, None, video, js=f"() => telltale.upload({json.dumps(_served(EXAMPLE))})")
@@ -136,7 +167,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-    view.animate_after(running)
+    view.settle_after(running)
+    running.then(foretell, asked, estimate, **QUICK)
     running.failure(turn_away, status, [status, start, cancel], **QUICK)
     cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
 
@@ -154,14 +186,26 @@ def _limits(settings: Settings) -> Markup:
     ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
 
 
+def _without_weights(offered: list[Choice], parts: list[str]) -> list[tuple[str, str | None]]:
+    """The regions of which nothing is ready, each with the sets of weights that would look at it."""
+    sets: dict[str, list[str]] = {}
+    for choice in offered:
+        if choice.weights.region not in parts:
+            sets.setdefault(choice.weights.region, []).append(choice.set)
+    return [
+        (region, f"Looked at with {', '.join(dict.fromkeys(names))}; the tab Detectors says what each of these needs.")
+        for region, names in sets.items()
+    ]
+
+
 def _greyed(choices: list[tuple[str, str | None]], what: str) -> None:
     """Lists what cannot be chosen here, each with its reason."""
     item = '<li><label><input type="checkbox" disabled> {}</label><p>{}</p></li>'
     if choices:
         gr.HTML(
-            Markup(
-                '<details class="greyed"><summary>{} that are not on this machine ({})</summary><ul>{}</ul></details>'
-            ).format(what, len(choices), each(item, choices))
+            Markup('<details class="greyed"><summary>{} ({})</summary><ul>{}</ul></details>').format(
+                what, len(choices), each(item, choices)
+            )
         )
 
 

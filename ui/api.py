@@ -6,10 +6,12 @@ from typing import Any
 
 import gradio as gr
 
+from analysis.costs import cost_of, costs
 from core.contract import as_json
 from core.errors import InputError
 from core.types import Label, Options, Thoroughness
 from detectors import choices
+from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.messages import friendly
 from ui.uploads import several_files
@@ -38,6 +40,7 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def cards() -> list[dict[str, Any]]:
+        known = costs(desk.settings)
         return [
             {
                 "name": choice.card.name,
@@ -46,12 +49,14 @@ def endpoints(desk: Desk) -> None:
                 "region": choice.weights.region,
                 "ready": choice.ready,
                 "reason": choice.reason,
+                "device": choice.runs_on(device()),
                 "licence": choice.weights.licence,
                 "terms": choice.weights.terms,
                 "source": choice.card.source,
                 "trained_on": choice.weights.trained_on,
                 "measured": choice.weights.measured,
                 "limits": choice.card.limits,
+                "seconds_per_frame": cost_of(choice, known),
             }
             for choice in choices(desk.manifest, desk.settings)
         ]

@@ -7,11 +7,12 @@ import gradio as gr
 from markupsafe import Markup
 
 from core.types import Label
-from storage import History, HistoryRow, ReportStore
-from ui.markup import band, table, titled
+from storage import History, HistoryRow
+from ui.exhibits import Find
+from ui.markup import band, remark, table, titled
 from ui.messages import BANDS, QUICK, clock, friendly, number
-from ui.result import Find, ReportView
-from ui.visit import visitor
+from ui.result import ReportView
+from ui.visit import Desk, visitor
 
 PAGE_SIZE = 10
 
@@ -26,7 +27,8 @@ ANSWER_BUTTONS = """element.addEventListener('click', (event) => {
 });"""
 
 
-def history_tab(store: ReportStore, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
+def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
+    store = desk.store
     gr.HTML(titled("Your reports", "Kept for this browser only; the videos themselves are not kept."))
     with gr.Row():
         text = gr.Textbox(label="File name contains", max_length=200, scale=2)
@@ -38,7 +40,7 @@ def history_tab(store: ReportStore, secret: gr.BrowserState, find: Find, *, open
         newer = gr.Button("← Newer", size="sm", min_width=100, interactive=False)
         where = gr.HTML(elem_classes="where", min_width=70)
         older = gr.Button("Older →", size="sm", min_width=100, interactive=False)
-    view = ReportView("history", find, secret)
+    view = ReportView("history", find, secret, desk.settings)
 
     def listed(wanted: int, text: str, verdict: str, owner: str) -> dict[Any, Any]:
         label, text = Label(verdict) if verdict else None, text.strip()
@@ -80,7 +82,7 @@ def history_tab(store: ReportStore, secret: gr.BrowserState, find: Find, *, open
     gr.on([text.submit, text.blur, verdict.input], turning(None), asked, listing, **QUICK)
     newer.click(turning(-1), asked, listing, **QUICK)
     older.click(turning(+1), asked, listing, **QUICK)
-    view.animate_after(rows.click(reopen, secret, view.outputs, **QUICK))
+    view.settle_after(rows.click(reopen, secret, view.outputs, **QUICK))
     rows.delete(remove, asked, [*listing, *view.outputs], **QUICK)
 
 
@@ -97,7 +99,7 @@ def history_table(found: History, *, filtered: bool) -> Markup:
         "Length": lambda row: clock(row.duration_s),
         "People": lambda row: row.persons,
         "Verdict": lambda row: Markup("<span>{}</span>").format(band(row.label)),
-        "P(manipulated)": lambda row: "–" if row.fake is None else number(row.fake),
+        "P(manipulated)": lambda row: "–" if row.fake is None else number(row.fake) + remark(row.basis),
         "": _buttons,
     }
     rows = [[of(row) for of in columns.values()] for row in found.rows]

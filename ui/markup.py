@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from core.types import Label, Verdict
+from core.types import Basis, Label, Verdict
 from plots.style import BANDS as COLOURS
 from ui.messages import BANDS, MARKS, number, percent
 
@@ -68,8 +68,13 @@ def numbers(verdict: Verdict) -> str:
     if verdict.interval is not None:
         parts.insert(0, "90 % interval {} to {}".format(*map(number, verdict.interval)))
     if verdict.fake is not None:
-        parts.insert(0, f"P(manipulated) {number(verdict.fake)}")
+        parts.insert(0, f"P(manipulated) {number(verdict.fake)}{remark(verdict.basis)}")
     return " · ".join(parts)
+
+
+def remark(basis: Basis | None) -> str:
+    """What stands beside a number that was not all calibrated."""
+    return "" if basis in (None, "calibrated") else f" ({basis})"
 
 
 def _style(label: Label) -> str:

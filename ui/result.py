@@ -8,15 +8,18 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from analysis.explanation import AFTER
+from analysis.weighing import fused_lines, reweigh
 from core.contract import as_json
-from core.types import Finding, Person, Report
-from plots import plot_landmarks, plot_matrix, plot_timeline
+from core.settings import Settings
+from core.types import Finding, Person, Report, Verdict
+from plots import plot_landmarks, plot_matrix, plot_timeline, yours
 from plots.style import method_name, person_name
+from preprocessing.quality import BLURRED, TURNED_DEG
+from ui.exhibits import ExhibitsView, Find
 from ui.markup import band, boxed, bullets, facts, gauge, numbers, table, titled
-from ui.messages import clock, friendly, number, percent
-
-Find = Callable[[str, str | None, gr.Request], Report]
-"""The report of an id, for the visitor whose secret and request are given."""
+from ui.messages import QUICK, clock, friendly, number, percent
+from ui.weighing import HINT, READ_WEIGHTS, asked, panel, preview
 
 
 class ReportView:
@@ -25,14 +28,26 @@ class ReportView:
     The person shown in the animation is fetched by `find`, so that a page holds no more of a report than it draws.
     """
 
-    def __init__(self, name: str, find: Find, secret: gr.BrowserState, *, over_time: str = "") -> None:
+    def __init__(
+        self, name: str, find: Find, secret: gr.BrowserState, settings: Settings, *, over_time: str = ""
+    ) -> None:
         self._name = name
         self._report_id = gr.State("")
         with gr.Column(visible=False, elem_classes="report") as self._whole:
             self._banner = gr.HTML()
             with gr.Column() as self._scores:
-                gr.HTML(titled("Scores over time", f"What each method said of each moment.{over_time}"))
+                gr.HTML(
+                    titled(
+                        "Scores over time",
+                        "What each method said of each moment, on the scale on which it counts, and all of them fused. "
+                        f"The legend shows and hides lines.{over_time}",
+                    )
+                )
                 self._timeline = gr.Plot(show_label=False, elem_id=f"{name}-timeline")
+                with gr.Accordion("Weigh the methods yourself", open=False) as self._weighing:
+                    gr.HTML(Markup('<p class="hint">{}</p>').format(HINT))
+                    self._panel = gr.HTML(js_on_load=READ_WEIGHTS, elem_id=f"{name}-weights")
+                    self._preview = gr.HTML(elem_classes="weighed")
             self._people = gr.HTML()
             with gr.Column() as self._movement:
                 gr.HTML(
@@ -48,15 +63,20 @@ class ReportView:
                 gr.HTML(
                     titled(
                         "Who, by which method, where on the face",
-                        "Calibrated P(manipulated) from 0 to 1; hatched where there is no such number.",
+                        "P(manipulated) from 0 to 1, overall and over time: blue is low, orange high; hatched where a "
+                        "method skipped somebody, blank where nothing looked. Click a moment to open its line and "
+                        "frame; the buttons below Findings do the same.",
                     )
                 )
-                self._matrix = gr.Plot(show_label=False)
+                self._matrix = gr.Plot(show_label=False, elem_id=f"{name}-matrix")
+            self._exhibits = ExhibitsView(find, secret, self._report_id)
             self._tables = gr.HTML()
-        self._frames = gr.JSON(visible=False)
+        self._frames, self._yours = gr.JSON(visible=False), gr.JSON(visible=False)
         self.outputs = [
             *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
+            *(self._weighing, self._panel, self._preview),
             *(self._person, self._landmarks, self._frames, self._overview, self._matrix, self._tables),
+            *self._exhibits.outputs,
         ]
 
         @friendly
@@ -64,6 +84,22 @@ class ReportView:
             report = find(report_id, secret, request)
             return plot_landmarks(next((p.motion for p in report.tracks if p.id == person), None))
 
+        @friendly
+        def weigh(report_id: str, secret: str | None, request: gr.Request, event: gr.EventData) -> tuple[Any, Any]:
+            weights = asked(event.weights)
+            if not weights:
+                return "", []
+            anew = reweigh(find(report_id, secret, request), weights, settings)
+            return preview(anew), yours(fused_lines(anew))
+
+        weighed = self._panel.apply(
+            weigh,
+            [self._report_id, secret],
+            [self._preview, self._yours],
+            trigger_mode="always_last",
+            **QUICK,
+        )
+        weighed.then(None, self._yours, None, js=f"(lines) => telltale.drawYours('{name}', lines)")
         chosen = self._person.input(
             animate,
             [self._report_id, self._person, secret],
@@ -71,33 +107,41 @@ class ReportView:
             queue=False,
             api_visibility="private",
         )
-        self.animate_after(chosen)
+        chosen.then(None, self._frames, None, js=f"(frames) => telltale.addFrames('{name}', frames)")
 
-    def animate_after(self, event: Any) -> None:
-        """`gr.Plot` hands Plotly no frames, so they are given back once the figure of `event` is drawn."""
-        event.then(None, self._frames, None, js=f"(frames) => telltale.addFrames('{self._name}', frames)")
+    def settle_after(self, event: Any) -> None:
+        """What is to be done in the browser once `event` has shown a report.
+
+        `gr.Plot` hands Plotly no frames, so they are given back once the figure is drawn; and what was weighed by hand
+        is undone, since of a report that is shown again the page draws nothing anew.
+        """
+        event.then(None, self._frames, None, js=f"(frames) => telltale.settle('{self._name}', frames)")
 
     def show(self, report: Report, note: str = "") -> dict[Any, Any]:
         """The updates that make this view show a report."""
         people = [(person_name(person.id), person.id) for person in report.tracks]
         motion = report.tracks[0].motion if report.tracks else None
         figure, frames = plot_landmarks(motion)
+        fused, weights = fused_lines(report), panel(report)
         some, several = gr.update(visible=bool(people)), len(people) > 1
         return {
             self._report_id: report.id,
             self._whole: gr.update(visible=True),
             self._banner: banner(report, note),
             self._scores: some,
-            self._timeline: plot_timeline(report),
+            self._timeline: plot_timeline(report, fused),
+            self._weighing: gr.update(visible=bool(weights), open=False),
+            self._panel: weights,
+            self._preview: "",
             self._people: cards(report),
             self._movement: some,
             self._person: gr.update(choices=people, value=people[0][1] if people else None, visible=several),
             self._landmarks: figure,
             self._frames: frames,
             self._overview: some,
-            self._matrix: plot_matrix(report),
+            self._matrix: plot_matrix(report, fused),
             self._tables: Markup("").join([quality(report), findings(report), warnings(report), details(report)]),
-        }
+        } | self._exhibits.show(report)
 
     def hide(self) -> dict[Any, Any]:
         return {self._report_id: "", self._whole: gr.update(visible=False)}
@@ -106,11 +150,14 @@ class ReportView:
 def banner(report: Report, note: str = "") -> Markup:
     """The verdict on the whole video."""
     verdict = report.verdict
-    body = Markup('<h2>{}</h2><p class="reason">{}</p>{}<p class="quiet">{}</p><p class="quiet">{} · {}</p>{}').format(
+    body = Markup(
+        '<h2>{}</h2><p class="reason">{}</p>{}<p class="quiet">{}</p>{}<p class="quiet">{} · {}</p>{}'
+    ).format(
         band(verdict.label),
         verdict.reason,
         gauge(verdict),
         numbers(verdict),
+        spread(report, verdict, None),
         report.video.name,
         clock(report.video.duration_s),
         Markup('<p class="note" role="note">{}</p>').format(note) if note else "",
@@ -122,8 +169,20 @@ def cards(report: Report) -> Markup:
     """One card per person."""
     if not report.tracks:
         return Markup("")
-    people = Markup("").join(_card(person) for person in report.tracks)
+    people = Markup("").join(_card(person, spread(report, person.verdict, person.id)) for person in report.tracks)
     return Markup('<h2>People in the video</h2><div class="people">{}</div>').format(people)
+
+
+def spread(report: Report, verdict: Verdict, track_id: int | None) -> Markup:
+    """How far the number of the video, or of a person, moved when the clip was changed."""
+    trials = [trial for trial in report.trials if trial.track_id == track_id]
+    if verdict.fake is None or not trials:
+        return Markup("")
+    found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
+    each_one = [f"{'not assessed' if t.fake is None else number(t.fake)} {AFTER[t.change]}" for t in trials]
+    return Markup('<p class="quiet">Looked at again: {}. Spread {} to {}.</p>').format(
+        ", ".join(each_one), number(min(found)), number(max(found))
+    )
 
 
 def quality(report: Report) -> Markup:
@@ -141,7 +200,10 @@ def quality(report: Report) -> Markup:
         "Imputed frames": lambda person: percent(person.quality.imputed),
         "Remarks": lambda person: bullets(person.quality.warnings) or "none",
     }
-    hint = "Could the faces be judged? Sharpness below 20 is blurred; a head turned by more than 45° hides half a face."
+    hint = (
+        f"Could the faces be judged? Sharpness below {BLURRED:.0f} is blurred; a head turned by more than "
+        f"{TURNED_DEG:.0f}° hides half a face."
+    )
     rows = [[of(person) for of in columns.values()] for person in report.tracks]
     return titled("Quality of the picture", hint) + table(list(columns), rows)
 
@@ -156,9 +218,14 @@ def findings(report: Report) -> Markup:
         "Region": lambda finding: finding.region,
         "Result": _result,
         "Its own numbers": _own,
+        "Counts": lambda finding: number(finding.weighing.reliability) if finding.weighing else "–",
         "Weights": lambda finding: finding.weights.id if finding.weights else "–",
+        "": lambda finding: _opener(report, finding),
     }
-    hint = "The calibrated result counts towards the verdict; a method's own numbers are shown as it gave them."
+    hint = (
+        "The result counts towards the verdict, by as much as the method was measured to be reliable; its own numbers "
+        "are shown as it gave them."
+    )
     rows = [[of(finding) for of in columns.values()] for finding in report.findings]
     return titled("Findings", hint) + table(list(columns), rows)
 
@@ -193,11 +260,11 @@ def details(report: Report) -> Markup:
     ).format(report.id[:8], file, facts(named))
 
 
-def _card(person: Person) -> Markup:
+def _card(person: Person, moved: Markup) -> Markup:
     verdict, name = person.verdict, person_name(person.id)
     body = Markup(
         '<img src="data:image/jpeg;base64,{}" alt="Face of {}"><div><h3>{}</h3><p class="quiet">{} to {}</p>'
-        '<p class="band">{}</p>{}<p class="quiet">{}</p><p>{}</p></div>'
+        '<p class="band">{}</p>{}<p class="quiet">{}</p>{}<p>{}</p></div>'
     ).format(
         base64.b64encode(person.thumbnail).decode(),
         name,
@@ -207,6 +274,7 @@ def _card(person: Person) -> Markup:
         band(verdict.label),
         gauge(verdict),
         numbers(verdict),
+        moved,
         verdict.reason,
     )
     return boxed("person", verdict.label, body)
@@ -217,7 +285,22 @@ def _result(finding: Finding) -> str:
         return f"Skipped: {finding.reason}"
     if finding.fake is None:
         return finding.reason or "Not calibrated"
-    return number(finding.fake) + (" ({} to {})".format(*map(number, finding.interval)) if finding.interval else "")
+    interval = " ({} to {})".format(*map(number, finding.interval)) if finding.interval else ""
+    return number(finding.fake) + interval + ("" if finding.calibrated else ", uncalibrated")
+
+
+def _opener(report: Report, finding: Finding) -> Markup:
+    """A button that does what a click into the matrix does, at the moment of the highest score."""
+    if not finding.time_s:
+        return Markup("")
+    _, at_s = max(zip(finding.scores, finding.time_s, strict=True))
+    return Markup(
+        '<span class="actions"><button type="button" data-open data-person="{}" data-method="{}" data-region="{}" '
+        'data-time="{:.3f}" aria-label="Show the highest score of {} on {} of {}">Show</button></span>'
+    ).format(
+        *(finding.track_id, method := method_name(report, finding), finding.region, at_s),
+        *(method, finding.region, person_name(finding.track_id)),
+    )
 
 
 def _own(finding: Finding) -> str:

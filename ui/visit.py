@@ -13,11 +13,12 @@ from typing import Any, get_args
 
 import gradio as gr
 
+from analysis.costs import learn
+from analysis.pipeline import Order
 from core.errors import Cancelled, InputError
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
-from detectors import choices, choose
 from storage import ReportStore
 from ui.messages import duration
 from ui.uploads import discard, is_upload
@@ -76,12 +77,12 @@ def follow(
 
 @dataclass(frozen=True)
 class Desk:
-    """Where visitors are served. `identify` and `analyze` are those of `analysis.pipeline`."""
+    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`."""
 
     settings: Settings
     manifest: Mapping[str, Weights]
     store: ReportStore
-    identify: Callable[..., tuple[str, str]]
+    take_order: Callable[..., Order]
     analyze: Callable[..., Report]
     follow: Callable[..., Iterator[Progress | Report]] = follow
 
@@ -108,9 +109,8 @@ class Desk:
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
                 raise InputError(f"There is no thoroughness called {options.thoroughness!r}; choose among: {kinds}.")
-            chosen = choose(options.detectors, choices(self.manifest, self.settings), options.regions)
-            _, fingerprint = self.identify(path, options, chosen, self.settings, genuine)
-            known = self.store.find(fingerprint, owner=owner)
+            order = self.take_order(path, options, self.settings, self.manifest, genuine)
+            known = self.store.find(order.fingerprint, owner=owner)
             if known:
                 yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
                 return
@@ -120,10 +120,12 @@ class Desk:
                 "settings": self.settings,
                 "manifest": self.manifest,
                 "references": genuine,
+                "order": order,
             }
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
                     self.store.add(step, owner=owner)
+                    learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:
                     yield step

@@ -5,11 +5,20 @@ on import or inside a user's request, and nothing is used whose hash was not che
 """
 
 from core.weights.hub import fetch
-from core.weights.manifest import MANIFEST, Calibration, Weights, WeightsFile, load_manifest
+from core.weights.manifest import (
+    MANIFEST,
+    UNMEASURED_AUC,
+    Calibration,
+    Weights,
+    WeightsFile,
+    load_manifest,
+    reliability,
+)
 from core.weights.store import State, as_found, locate, state
 
 __all__ = [
     "MANIFEST",
+    "UNMEASURED_AUC",
     "Calibration",
     "State",
     "Weights",
@@ -18,5 +27,6 @@ __all__ = [
     "fetch",
     "load_manifest",
     "locate",
+    "reliability",
     "state",
 ]

@@ -11,6 +11,16 @@ from core.settings import ROOT
 
 MANIFEST = ROOT / "weights_manifest.json"
 
+UNMEASURED_AUC = 0.6
+"""What nobody measured has a say beside others, all such the same, and less of one than what is known to work."""
+LEAST_RELIABILITY = 0.05
+"""Of a method at chance: an AUC from few clips is no reason to silence it, and what it says is near 0 already."""
+
+
+def reliability(auc: float) -> float:
+    """A weight in [0.05, 1] from an AUC: 2 AUC - 1 (Somers' D)."""
+    return max(LEAST_RELIABILITY, 2 * auc - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
@@ -44,7 +54,8 @@ class WeightsFile:
 class Calibration:
     """logit P(fake) = slope x logit(overall) + intercept, fitted on held-out scores of `n` clips.
 
-    `covariance` is that of (slope, intercept), for the interval; `real_logit` the mean raw logit of the genuine clips.
+    `covariance` is that of (slope, intercept), for the interval; `real_logit` the mean raw logit of the genuine clips;
+    `auc` that of the same scores, None where nobody wrote it down.
     """
 
     slope: float
@@ -53,6 +64,12 @@ class Calibration:
     real_logit: float
     data: str
     n: int
+    auc: float | None = None
+
+    @property
+    def reliability(self) -> float:
+        """The weight beside other methods, in [0, 1]: how far the AUC is above chance, on a scale that ends at 1."""
+        return reliability(self.auc if self.auc is not None else UNMEASURED_AUC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,13 +29,16 @@ class Capsule(nn.Module):
         self.routing_stats = Routing()
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        votes: torch.Tensor = self.routing_stats(self.fea_ext(self.features(faces)))
-        return votes
+        return self.head(self.features(faces))
 
     def features(self, faces: torch.Tensor) -> torch.Tensor:
         """The map (B, 256, H // 8, W // 8) that all capsules read."""
         features: torch.Tensor = self.vgg_ext(faces)
         return features
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        votes: torch.Tensor = self.routing_stats(self.fea_ext(features))
+        return votes
 
 
 class PrimaryCapsules(nn.Module):

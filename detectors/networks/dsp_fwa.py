@@ -34,13 +34,16 @@ class DSPFWA(nn.Module):
         self.classifier = nn.Linear(2048 * CELLS, 2)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.classifier(self.pyramid(self.features(faces)))
-        return logits
+        return self.head(self.features(faces))
 
     def features(self, faces: torch.Tensor) -> torch.Tensor:
         """The map (B, 2048, 7, 7) that the pyramid reads."""
         features: torch.Tensor = self.resnet(faces)
         return features
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classifier(self.pyramid(features))
+        return logits
 
 
 class Pyramid(nn.Module):

@@ -87,11 +87,18 @@ class Attention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.join(functional.scaled_dot_product_attention(*self.split(tokens)))
+
+    def split(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values, each (B, 16, 257, 64)."""
         q, k, v = (
             project(tokens).unflatten(2, (HEADS, -1)).transpose(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        seen = functional.scaled_dot_product_attention(q, k, v)
+        return q, k, v
+
+    def join(self, seen: torch.Tensor) -> torch.Tensor:
+        """Tokens from what each head saw (B, 16, 257, 64)."""
         y: torch.Tensor = self.out_proj(seen.transpose(1, 2).flatten(2))
         return y
 

@@ -43,13 +43,17 @@ class LipForensics(nn.Module):
         self.tcn = TemporalHead(attention)
 
     def forward(self, mouths: torch.Tensor) -> LipOutput:
-        output: LipOutput = self.tcn(self.embed(mouths).transpose(1, 2))
-        return output
+        return self.head(self.features(mouths))
 
-    def embed(self, mouths: torch.Tensor) -> torch.Tensor:
-        """What each frame looks like, (B, T, 512)."""
+    def features(self, mouths: torch.Tensor) -> torch.Tensor:
+        """The map of each frame, (B, T, 512, 3, 3)."""
         frames = self.frontend3D(mouths).transpose(1, 2)
-        return self.trunk(frames.flatten(0, 1)).mean(dim=(2, 3)).unflatten(0, frames.shape[:2])
+        maps: torch.Tensor = self.trunk(frames.flatten(0, 1))
+        return maps.unflatten(0, frames.shape[:2])
+
+    def head(self, features: torch.Tensor) -> LipOutput:
+        output: LipOutput = self.tcn(features.mean(dim=(3, 4)).transpose(1, 2))
+        return output
 
 
 class TemporalHead(nn.Module):

@@ -29,8 +29,7 @@ class Xception(nn.Module):
         self.last_linear = nn.Linear(2048, 2)
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.last_linear(self.features(faces).mean(dim=(2, 3)))
-        return logits
+        return self.head(self.features(faces))
 
     def features(self, faces: torch.Tensor) -> torch.Tensor:
         """The map (B, 2048, h, w) whose mean the last layer reads: 10 x 10 for 299 px."""
@@ -40,6 +39,10 @@ class Xception(nn.Module):
             x = self.get_submodule(f"block{n}")(x)
         x = functional.relu(self.bn3(self.conv3(x)))
         return functional.relu(self.bn4(self.conv4(x)))
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last_linear(features.mean(dim=(2, 3)))
+        return logits
 
 
 class SeparableConv(nn.Module):

@@ -71,6 +71,60 @@ window.telltale = (() => {
     else if (patience) setTimeout(addFrames, 100, name, frames, patience - 1);
   }
 
+  // A report is shown, perhaps once more: what was weighed by hand is no longer meant.
+  function settle(name, frames) {
+    addFrames(name, frames);
+    document.querySelector(`#${name}-weights .witnesses`)?.dispatchEvent(new Event("telltale-reset", { bubbles: true }));
+    drawYours(name, []);
+  }
+
+  // The fused lines by the visitor's own weights; of whom there is none, the line is emptied.
+  function drawYours(name, lines) {
+    const chart = document.querySelector(`#${name}-timeline .js-plotly-plot`);
+    for (const [i, trace] of (chart?.data ?? []).entries()) {
+      if (trace.meta?.kind !== "yours") continue;
+      const line = (lines ?? []).find((line) => line.person === trace.meta.person);
+      const { name, x, y, hovertext } = line ?? { name: trace.name, x: [null], y: [null], hovertext: [""] };
+      const change = { name, x: [x], y: [y], hovertext: [hovertext], showlegend: Boolean(line) };
+      window.Plotly.restyle(chart, change, [i]);
+    }
+  }
+
+  // A row of the matrix, at a time if there is one: only its line stays in the chart, the player moves there, and the
+  // frame nearest to it comes into view.
+  function open(view, { person, method, region }, time) {
+    const chart = view.querySelector("[id$='-timeline'] .js-plotly-plot");
+    if (!chart?.data) return;
+    const kept = ({ meta }) =>
+      !meta || (meta.person === person && (meta.kind !== "line" || (meta.method === method && meta.region === region)));
+    window.Plotly.restyle(chart, { visible: chart.data.map((trace) => kept(trace) || "legendonly") });
+    const video = chart.closest("#analyze-timeline") && linked();
+    if (video && time !== null) video.currentTime = time;
+    const far = ({ dataset }) => Math.abs(dataset.time - (time ?? 0));
+    const [frame] = [...view.querySelectorAll("[data-person][data-method][data-region][data-time]:not(button)")]
+      .filter(({ dataset }) => +dataset.person === person && dataset.method === method && dataset.region === region)
+      .sort((a, b) => far(a) - far(b));
+    (frame ?? chart).scrollIntoView({ block: "center", behavior: "smooth" });
+  }
+
+  function openCell(event) {
+    const matrix = event.target.closest?.(".report [id$='-matrix'] .js-plotly-plot");
+    if (!matrix?._fullLayout) return;
+    const { xaxis2, yaxis } = matrix._fullLayout;
+    const box = matrix.getBoundingClientRect();
+    const row = matrix.layout.meta.rows[Math.round(yaxis.p2d(event.clientY - box.top - yaxis._offset))];
+    const time = xaxis2.p2d(event.clientX - box.left - xaxis2._offset);
+    if (row) open(matrix.closest(".report"), row, xaxis2.range[0] <= time && time <= xaxis2.range[1] ? time : null);
+  }
+
+  // The same for the keyboard.
+  function openFinding(event) {
+    const button = event.target.closest?.(".report button[data-open]");
+    if (!button) return;
+    const { person, method, region, time } = button.dataset;
+    open(button.closest(".report"), { person: +person, method, region }, +time);
+  }
+
   // A click anywhere on the chart moves the player there; points and bars alone would be hard to hit.
   function seek(event) {
     const chart = event.target.closest?.("#analyze-timeline .js-plotly-plot");
@@ -99,9 +153,11 @@ window.telltale = (() => {
   }
 
   document.addEventListener("click", seek, true);
+  document.addEventListener("click", openCell, true);
+  document.addEventListener("click", openFinding, true);
   document.addEventListener("timeupdate", moveCursor, true);
   document.addEventListener("seeked", moveCursor, true);
   document.addEventListener("error", playable, true);
   document.addEventListener("loadeddata", playable, true);
-  return { keep, watch, fresh, sent: () => sent, upload, addFrames };
+  return { keep, watch, fresh, sent: () => sent, upload, addFrames, settle, drawYours };
 })();

@@ -1,0 +1,1 @@
+"""How well the app tells manipulated from genuine clips: `python -m benchmarks.evidence --clips LIST.csv`."""

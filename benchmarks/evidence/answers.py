@@ -1,0 +1,192 @@
+"""Labelled clips go through the app's own `analyze`: as they are, re-encoded, and with a genuine clip beside them."""
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from analysis.pipeline import analyze, take_order
+from core.errors import InputError
+from core.settings import ROOT, Settings
+from core.types import Label, Options, Report
+from core.weights import Weights, load_manifest
+from training.clips import Clip, Form, encode
+from training.out_of_fold import ORIGINAL
+
+REFERENCED = "with a reference"
+SWEEP = {
+    "crf 20": Form(crf=20),
+    "crf 28": Form(crf=28),
+    "crf 36": Form(crf=36),
+    "half size, crf 30": Form(scale=0.5, crf=30),
+}
+"""What other encoders and platforms do to a clip; its frame rate stays."""
+ROOMS = ("core", "preprocessing", "detectors", "analysis")
+"""Whose code decides what an analysis says: between two releases the version stays and the scores may move."""
+CACHE_FORMAT = 1
+"""Raise it when answers are kept, or clips re-encoded, otherwise than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One analysis: a clip in one form, perhaps with a genuine clip of the same source as its reference."""
+
+    clip: Clip
+    form: str = ORIGINAL
+    reference: Clip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one set of weights said of the most suspicious person; `fake` is P(fake) or None where it could not look."""
+
+    detector: str
+    weights: str
+    region: str
+    fake: float | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.weights}, {self.region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of one task: the verdict and what it rests on, or why the file could not be analysed.
+
+    `fake` is P(fake) of the verdict, None where it was not assessed, with the `reason`. `bytes_per_px` is of the file,
+    NaN where it could not be read; so is `rate_hz`.
+    """
+
+    label: str
+    fake: float | None
+    reason: str
+    heard: tuple[Heard, ...] = ()
+    rate_hz: float = math.nan
+    bytes_per_px: float = math.nan
+    failed: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Answer":
+        plain: dict[str, Any] = json.loads(text)
+        return cls(**plain | {"heard": tuple(Heard(**h) for h in plain["heard"])})
+
+
+def plan(clips: Sequence[Clip], forms: Sequence[str] = ()) -> list[Task]:
+    """Every clip as it is, those of a pair with a reference, and every clip in those forms of the sweep."""
+    beside = references(clips)
+    return [
+        *(Task(clip) for clip in clips),
+        *(Task(clips[i], REFERENCED, clips[j]) for i, j in beside.items()),
+        *(Task(clip, form) for form in forms for clip in clips),
+    ]
+
+
+def references(clips: Sequence[Clip]) -> dict[int, int]:
+    """For the clips of pairs, a genuine clip of the same source, as a person who uses the app would bring one.
+
+    For a manipulated clip that is its unmanipulated twin; for the twin, which must not be held against itself, another
+    genuine clip of its identity, or else of its origin. Where there is none it is left out.
+    """
+    genuine = [j for j, clip in enumerate(clips) if not clip.fake]
+    manipulated = {clip.pair for clip in clips if clip.fake and clip.pair}
+    twin = {clips[j].pair: j for j in reversed(genuine) if clips[j].pair in manipulated}
+    found = {i: twin[clip.pair] for i, clip in enumerate(clips) if clip.fake and clip.pair in twin}
+    for i in twin.values():
+        others = [j for j in genuine if j != i and clips[j].origin == clips[i].origin]
+        alike = [j for j in others if clips[j].identity == clips[i].identity]
+        if others:
+            found[i] = (alike or others)[0]
+    return found
+
+
+def ask(tasks: Sequence[Task], folder: Path, options: Options, settings: Settings, *, jobs: int = 1) -> list[Answer]:
+    """The answers to all tasks, those from `folder` that are there already; the others are put there one by one.
+
+    Raises:
+        WeightsError: a named detector is not ready.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{_key(task, options, settings)}.json" for task in tasks]
+    missing = [(task, file, options, settings) for task, file in zip(tasks, files, strict=True) if not file.exists()]
+    progress = {"total": len(missing), "unit": "clip", "desc": f"{len(tasks) - len(missing)} of {len(tasks)} cached"}
+    if jobs == 1:
+        for job in tqdm(missing, **progress):
+            _answer(job)
+    elif missing:
+        # Not forked: the networks' threads would not survive that.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            list(tqdm(pool.map(_answer, missing), **progress))
+    return [Answer.parse(file.read_text(encoding="utf-8")) for file in files]
+
+
+def _key(task: Task, options: Options, settings: Settings) -> str:
+    """Of all that determines the answer: a changed file, network or line of code is never mistaken for the old one."""
+    beside = [task.reference.path] if task.reference else []
+    order = take_order(task.clip.path, options, settings, _manifest(), beside)
+    return hashlib.sha256(f"{CACHE_FORMAT} {_code()} {order.fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[
+        :24
+    ]
+
+
+def _answer(job: tuple[Task, Path, Options, Settings]) -> None:
+    task, file, options, settings = job
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = task.clip.path
+            if task.form in SWEEP:
+                path = Path(folder) / "clip.mp4"
+                encode(task.clip, SWEEP[task.form], path, settings, any_rate=True)
+            report = analyze(
+                path,
+                name="",
+                options=options,
+                settings=settings,
+                manifest=_manifest(),
+                references=[task.reference.path] if task.reference else [],
+            )
+            answer = _condense(report, path.stat().st_size)
+        except InputError as error:
+            answer = Answer(Label.NOT_ASSESSED, None, str(error), failed=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(answer)), encoding="utf-8")
+    partial.replace(file)
+
+
+def _condense(report: Report, size: int) -> Answer:
+    most: dict[tuple[str, str, str], float | None] = {}
+    for f in report.findings:
+        if f.weights:
+            key = (f.detector, f.weights.id, f.region)
+            most[key] = max((p for p in (most.get(key), f.fake) if p is not None), default=None)
+    video = report.video
+    pixels = (video.frames or video.frames_decoded) * video.width * video.height
+    return Answer(
+        label=report.verdict.label,
+        fake=report.verdict.fake,
+        reason=report.verdict.reason,
+        heard=tuple(Heard(*key, fake) for key, fake in most.items()),
+        rate_hz=video.fps,
+        bytes_per_px=size / pixels if pixels else math.nan,
+    )
+
+
+@cache
+def _manifest() -> Mapping[str, Weights]:
+    return load_manifest()
+
+
+@cache
+def _code() -> str:
+    """SHA-256 over the code of the rooms as it is when first asked: that of this process, whatever is edited later."""
+    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
