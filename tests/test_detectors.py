@@ -252,7 +252,8 @@ def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench
     for region in bench.case.cls.card.regions[1:]:
         detector = bench.open(region, masked=True)
         other, again = detector.score(track), detector.score(track)
-        detector._engine.batch = 3
+        if hasattr(detector, "_engine"):
+            detector._engine.batch = 3
         assert other.region == region
         assert np.isfinite(other.fake).all()
         assert (other.fake >= 0).all()
@@ -286,6 +287,10 @@ def test_it_tells_where_it_looked_in_the_very_crop_it_saw_towards_fake_and_the_s
 ) -> None:
     detector, moments = bench.open(), [0, 2]
     found, again = (detector.explain(track, scores, moments) for _ in range(2))
+    if bench.case.cls is Compact:  # it reads averages over whole areas, and says which by words
+        assert found == []
+        assert scores.grounds
+        return
     assert len(found) == len(moments)
     for seen, twin, moment in zip(found, again, moments, strict=True):
         assert (seen.time_s, seen.score) == (scores.time_s[moment], scores.fake[moment])
@@ -302,6 +307,9 @@ def test_what_hiding_a_region_does_begins_from_the_scores_themselves(
     bench: Bench, track: Track, scores: Scores
 ) -> None:
     answers = bench.open().hide(track, scores, [0, 2])
+    if bench.case.cls is Compact:  # its regions are measured each by itself already
+        assert answers == {}
+        return
     assert list(answers) == list(REGIONS)
     np.testing.assert_allclose(answers["entire"].fake, scores.fake[[0, 2]], atol=1e-5)
     assert answers["entire"].time_s.tolist() == scores.time_s[[0, 2]].tolist()

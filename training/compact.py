@@ -37,12 +37,15 @@ from training.clips import extract, read_clips
 from training.compact_card import Results, write_card
 from training.cues import LOOK, Collection, gather
 from training.measures import Estimate, Labels, fit_platt, measure
+from training.out_of_fold import ORIGINAL, write_out_of_fold
+from training.seen import remember
 
 log = logging.getLogger(__name__)
 
 BUNDLED = ROOT / "detectors" / "bundled"
 MODEL = BUNDLED / "compact.safetensors"
 CARD = BUNDLED / "compact.md"
+IDS = {region: f"compact/telltale/{region}" for region in REGIONS}
 CHOSEN_BY = ("size_matched_auc", "pairs")
 """Their sum: what carries over to other sources, and what a source's own genuine clips can bring out."""
 HELD = (2.0, 98.0)
@@ -263,9 +266,9 @@ def label(collection: Collection) -> Labels:
     )
 
 
-def train(collection: Collection) -> None:
+def train(collection: Collection, cache: Path) -> None:
     """Chooses the recipe by its scores of sources left out, fits it to everything, and writes model, manifest entries
-    and card."""
+    and card; and into `cache` the scores of sources left out, as `benchmarks.evidence --out-of-fold` reads them."""
     labels = label(collection)
     judged = {recipe: cross_validate(collection, recipe) for recipe in tqdm(RECIPES, desc="recipes")}
     tried = {recipe: measure(own.fused, labels) for recipe, own in judged.items()}
@@ -281,6 +284,13 @@ def train(collection: Collection) -> None:
 
     save_model(models)
     write_manifest(calibrations, referenced, {region: measure(expit(raw[region]), labels) for region in REGIONS})
+    apart = {
+        (id, ORIGINAL): fuse_out_of_source({region: raw[region]}, collection.fake, collection.group)
+        for region, id in IDS.items()
+    }
+    write_out_of_fold(cache / "compact_out_of_fold.csv", collection.clips, apart)
+    for id in IDS.values():
+        remember(id, collection.clips)
     results = Results(
         collection=collection,
         labels=labels,
@@ -313,7 +323,6 @@ def write_manifest(
 ) -> None:
     """Puts an entry for each region first, and leaves all others as they are."""
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    ids = {region: f"compact/telltale/{region}" for region in REGIONS}
     entries = {
         id: {
             "detector": "compact",
@@ -340,7 +349,7 @@ def write_manifest(
             f"{measured_by[region]['size_matched_auc']}, pairs {measured_by[region]['pairs']} (95 % intervals), on "
             f"{calibrations[region].n} clips of sources left out.",
         }
-        for region, id in ids.items()
+        for region, id in IDS.items()
     }
     manifest = entries | {id: entry for id, entry in manifest.items() if id not in entries}
     MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -360,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     clips, more = read_clips(given.clips), read_clips(given.more)
     if given.command == "train":
-        train(gather(clips, more, given.cache))
+        train(gather(clips, more, given.cache), given.cache)
         log.info("%s", CARD)
         return 0
     for name, form, reason in extract(
