@@ -31,12 +31,12 @@ from analysis.fusion import REGIONS_ALIKE, fuse
 from core.settings import ROOT, Settings
 from core.weights import MANIFEST, Calibration
 from detectors.compact import Model
-from detectors.cues import CONDITIONS, RUN, STICKING, STILL, cues_of
+from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
 from training.clips import extract, read_clips
 from training.compact_card import Results, write_card
 from training.cues import LOOK, Collection, gather
-from training.measures import Estimate, Labels, fit_platt, measure
+from training.measures import Estimate, Labels, auc, fit_platt, measure
 from training.out_of_fold import ORIGINAL, write_out_of_fold
 from training.seen import remember
 
@@ -93,7 +93,10 @@ RECIPES = (
     Recipe("expected cues alike, beside movement and what lasts around", "alike", MOVEMENT + PERSISTENCE),
     Recipe("expected cues alike, beside all conditions", "alike", CONDITIONS),
     Recipe("expected cues of movement alike", "alike", without=tuple(STILL)),
-    Recipe("sticking alone", "alike", without=tuple(name for name in SIGNS if name not in STICKING)),
+    *(
+        Recipe(f"{kind} alone", "alike", without=tuple(name for name in SIGNS if not name.endswith(kind)))
+        for kind in ("detail", "persistence", "continuity", "flicker", "roughness", "change", "sticking")
+    ),
     Recipe("expected cues, weights learned", "signed"),
     Recipe("expected cues, weights learned, beside the detail around", "signed", DETAIL),
     Recipe("all cues, weights and directions learned", "learned"),
@@ -218,11 +221,10 @@ def fuse_out_of_source(raw: Mapping[str, np.ndarray], fake: np.ndarray, group: n
     known = np.isfinite(next(iter(raw.values())))
     for source in np.unique(group[known]):
         other = known & (group != source)
-        maps = {region: fit_platt(raw[region][other], fake[other], group[other]) for region in raw}
+        maps = {region: calibrate(raw[region][other], fake[other], group[other]) for region in raw}
         for i in np.flatnonzero(known & (group == source)):
-            fused[i] = fuse(
-                [Evidence(maps[r].slope * raw[r][i] + maps[r].intercept, 0.0) for r in raw], REGIONS_ALIKE
-            ).fake
+            said = [Evidence(c.slope * raw[r][i] + c.intercept, 0.0, c.reliability) for r, c in maps.items()]
+            fused[i] = fuse(said, REGIONS_ALIKE).fake
     return fused
 
 
@@ -252,6 +254,7 @@ def calibrate(raw: np.ndarray, fake: np.ndarray, group: np.ndarray) -> Calibrati
         real_logit=round(float(raw[~fake].mean()), 4),
         data="clips of many methods, one source left out at a time",
         n=len(raw),
+        auc=round(auc(raw, fake), 2),
     )
 
 
