@@ -47,7 +47,7 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return "-"
-        return f"{self.value:.2f}" + ("" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})")
+        return f"{self.value:z.2f}" + ("" if math.isnan(self.low) else f" ({self.low:z.2f} to {self.high:z.2f})")
 
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
