@@ -92,8 +92,8 @@ class Compact(Detector):
         "before and after.",
         source="our own",
         regions=REGIONS,
-        limits="Weak by itself: what a genuine face looks like differs from source to source. A genuine clip of the "
-        "same person or channel as a reference helps it more than anything else.",
+        limits="At chance across sources, since what a genuine face looks like differs from one to the next; within a "
+        "source manipulated clips mostly score above their originals.",
         cost=1.2,  # one look is a run of six crops, and the five regions share them
     )
 

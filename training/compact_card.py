@@ -85,7 +85,7 @@ def write_card(results: Results) -> str:
             "python -m training.compact train --clips clips.csv --more more.csv --cache DIR\n```",
             "## Limits",
             "- What a genuine face looks like beside its surroundings differs from source to source by more than "
-            "manipulation changes it; that is why reference clips help.\n"
+            "manipulation changes it. Reference clips were meant to mend that; the table above says how far they do.\n"
             f"- Says nothing of faces below {MIN_WIDTH_PX} px of width, or of fewer than two runs of {RUN} frames.\n"
             "- Without head movement it cannot tell what sticks to the face from what sticks to the picture.\n"
             "- One person of each clip was read, the one most in view; labels do not say who was manipulated.\n"
