@@ -25,8 +25,8 @@ def weigh(answer: Scores | Skipped, known: Mapping[str, Weights], offsets: Mappi
     used = UsedWeights(weights.id, weights.sha256, weights.licence)
     if isinstance(answer, Skipped):
         return Finding(answer.detector, answer.region, answer.track_id, "skipped", reason=answer.reason, weights=used)
-    calibration = weights.calibration
     offset = offsets.get(weights.id, 0.0)
+    calibration = (weights.id in offsets and weights.referenced) or weights.calibration
     weighing = calibrated(answer, calibration, offset=offset) if calibration else UNCALIBRATED
     worth = evidence(answer.overall, weighing)
     return Finding(
@@ -39,12 +39,16 @@ def weigh(answer: Scores | Skipped, known: Mapping[str, Weights], offsets: Mappi
         calibrated=calibration is not None,
         overall=answer.overall,
         vote=answer.vote,
-        reason=None if calibration else "Uncalibrated: how often these weights are right was not measured.",
+        reason=_grounds(answer) if calibration else "Uncalibrated: how often these weights are right was not measured.",
         weights=used,
         time_s=tuple(answer.time_s.round(4).tolist()),
         scores=tuple(answer.fake.astype(float).round(4).tolist()),
         weighing=weighing,
     )
+
+
+def _grounds(scores: Scores) -> str | None:
+    return f"Rests most on {'; '.join(scores.grounds)}." if scores.grounds else None
 
 
 def describe(track: Track, findings: Sequence[Finding], settings: Settings) -> Person:

@@ -126,7 +126,7 @@ class Crops:
         _check("images", self.images, (len(self.index), *self.images.shape[1:3], 3))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Track:
     """One person, from where they come into the picture to where they leave it.
 
@@ -175,7 +175,8 @@ class Scores:
     """What a detector says of one track, before calibration.
 
     `time_s` float64 (N,), the middle of what each score looked at; `fake` float32 (N,) in [0, 1]; `overall` in [0, 1];
-    `vote` the share of scores at or above one half, for methods that publish one.
+    `vote` the share of scores at or above one half, for methods that publish one; `grounds` what `overall` rests on,
+    the weightiest first, for methods that can tell.
     """
 
     detector: str
@@ -186,6 +187,7 @@ class Scores:
     fake: np.ndarray
     overall: float
     vote: float | None = None
+    grounds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check("fake", self.fake, (len(self.time_s),))
@@ -265,6 +267,7 @@ class Finding:
     `fake` is P(fake) in [0, 1] as it enters the verdict, `interval` its 90 % interval; None when skipped. Where not
     `calibrated`, it was only brought nearer to one half. `overall`, `vote` and `scores` are the detector's own numbers;
     `weighing` is how they came to be `fake`, None when skipped and in reports from before it was kept.
+    `reason` says why it was skipped, that it is uncalibrated, or what the score rests on.
     """
 
     detector: str

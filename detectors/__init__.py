@@ -11,6 +11,7 @@ from core.types import Thoroughness
 from core.weights import Weights, as_found, locate
 from detectors.base import Card, Detector
 from detectors.capsule import Capsule
+from detectors.compact import Compact
 from detectors.dsp_fwa import DSPFWA
 from detectors.gend import GenD
 from detectors.laa_net import LAANet
@@ -20,7 +21,7 @@ from detectors.xception import Xception
 from preprocessing.cropping import Look
 
 DETECTORS: dict[str, type[Detector]] = {
-    cls.card.name: cls for cls in (LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD)
+    cls.card.name: cls for cls in (Compact, LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD)
 }
 
 

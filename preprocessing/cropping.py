@@ -12,11 +12,15 @@ from preprocessing.profile import CropRule, Sampling, pick
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a detector wants to see of a track: crops by this rule, of so many frames of it (None: of all)."""
+    """What a detector wants to see of a track: crops by this rule, of so many frames of it (None: of all).
+
+    With a `run`, it is so many runs of that many consecutive frames instead of single frames.
+    """
 
     rule: CropRule
     frames: int | None
     sampling: Sampling = "even"
+    run: int = 1
 
 
 class Cropping:
@@ -59,14 +63,15 @@ class _Gathering:
     pushed: list[int] = field(default_factory=list)
 
     def see(self, position: int, image: np.ndarray, face: Face) -> None:
-        if self.look.frames is not None and self.count % self.stride:
+        if self.look.frames is not None and self.count // self.look.run % self.stride:
             self.count += 1
             return
         self.cutter = self.cutter or open_cutter(self.look.rule)
         self.pushed.append(position)
         self._keep(self.cutter.push(image, face))
-        if self.look.frames is not None and len(self.kept) >= 2 * self.look.frames:
-            self.kept, self.stride = self.kept[::2], 2 * self.stride
+        run = self.look.run
+        if self.look.frames is not None and len(self.kept) >= 2 * self.look.frames * run:
+            self.kept, self.stride = [one for i, one in enumerate(self.kept) if i // run % 2 == 0], 2 * self.stride
 
     def end_run(self) -> None:
         if self.cutter:
@@ -74,9 +79,10 @@ class _Gathering:
             self.cutter = None
 
     def crops(self) -> Crops | None:
-        cut = self.kept
+        cut, run = self.kept, self.look.run
         if self.look.frames is not None:
-            cut = [cut[i] for i in pick(len(cut), self.look.frames, self.look.sampling)]
+            firsts = run * pick(-(-len(cut) // run), self.look.frames, self.look.sampling)
+            cut = [one for first in firsts for one in cut[first : first + run]]
         if not cut:
             return None
         return Crops(

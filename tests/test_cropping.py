@@ -51,7 +51,7 @@ def test_each_checkpoint_is_shown_the_frames_its_profile_asks_for():
     asked = {w.id: DETECTORS[w.detector].looks(w, "fast") for w in load_manifest().values() if w.detector in DETECTORS}
     shown = {id: look for id, looks in asked.items() for look in looks}
     assert {id: look.sampling for id, look in shown.items() if look.sampling != "even"} == {"gend/clip-l14": "farthest"}
-    assert {look.frames for look in shown.values()} == {8, None}
+    assert {look.frames for look in shown.values() if look.run == 1} == {8, None}
     look = shown["gend/clip-l14"]
     assert crops_of(look, 15).index.tolist() == pick(15, 8, "farthest").tolist() != pick(15, 8, "even").tolist()
 

@@ -53,6 +53,7 @@ def test_every_detector_file_is_listed():
         "base",
         "engines",
         "appearance",
+        "cues",
         "saliency",
     }
     assert files == set(DETECTORS), "name the detector in detectors/__init__.py"

@@ -81,7 +81,7 @@ def test_mirroring_twice_changes_nothing():
 def test_a_killed_extraction_goes_on_where_it_was(tmp_path, monkeypatch):
     read = []
 
-    def read_until_killed(clip, form, cache, settings):
+    def read_until_killed(clip, *_):
         if clip.sha256 == "b" and len(read) == 1:
             raise KeyboardInterrupt
         read.append(clip.sha256)

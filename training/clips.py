@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from core.errors import InputError
 from core.settings import Settings
-from core.types import Frame, Options, Quality, Track
+from core.types import Crops, Frame, Options, Quality, Track
 from core.weights import load_manifest
+from preprocessing.cropping import Look
 from preprocessing.reading import read_tracks
 from preprocessing.video import Tally, decode
 
@@ -70,6 +71,9 @@ FORMS: dict[str, Form] = {
     "half": Form(scale=0.5, crf=24),
     "small": Form(face_px=96, thinned=True, crf=28),
 }
+WORSE = "worse"
+ALL_FORMS = FORMS | {WORSE: Form(scale=0.5, crf=30)}
+"""Also what a clip must survive: half the size and strong compression."""
 MORE_FORMS = ("original", "small")
 """Clips that are only trained on are small already."""
 
@@ -118,21 +122,25 @@ def groups(clips: Sequence[Clip]) -> list[int]:
     return [numbers.setdefault(root(i), len(numbers)) for i in range(len(clips))]
 
 
-def extract(clips: Sequence[Clip], forms: Iterable[str], cache: Path, settings: Settings) -> list[tuple[str, str, str]]:
+def extract(
+    clips: Sequence[Clip], forms: Iterable[str], cache: Path, settings: Settings, looks: Sequence[Look] = ()
+) -> list[tuple[str, str, str]]:
     """Reads into `cache` every clip in every named form that is not there; gives (file, form, reason) of all failures.
+
+    With `looks`, their crops too.
 
     Each answer, a failure too, is one file that appears when it is complete, so a killed run goes on where it was.
     """
     cache.mkdir(parents=True, exist_ok=True)
     wanted = [(clip, name) for name in forms for clip in clips]
-    missing = [(clip, name) for clip, name in wanted if not _file(cache, clip, name).exists()]
+    missing = [(clip, name) for clip, name in wanted if not _file(cache, clip, name, looks).exists()]
     for clip, name in tqdm(missing, unit="clip", desc=f"{len(wanted) - len(missing)} of {len(wanted)} cached"):
         try:
-            answer = _as_arrays(_read(clip, FORMS[name], cache, settings))
+            answer = _as_arrays(_read(clip, ALL_FORMS[name], cache, settings, looks))
         except InputError as error:
             answer = {"failure": np.array(str(error))}
-        _write(_file(cache, clip, name), answer)
-    answers = ((clip.path.name, name, load(cache, clip, name)) for clip, name in wanted)
+        _write(_file(cache, clip, name, looks), answer)
+    answers = ((clip.path.name, name, load(cache, clip, name, looks)) for clip, name in wanted)
     return [(file, name, answer) for file, name, answer in answers if isinstance(answer, str)]
 
 
@@ -173,24 +181,31 @@ def gather(clips: Sequence[Clip], more: Sequence[Clip], cache: Path) -> Collecti
     )
 
 
-def load(cache: Path, clip: Clip, form: str) -> Track | str:
+def load(cache: Path, clip: Clip, form: str, looks: Sequence[Look] = ()) -> Track | str:
     """The extracted track, or the sentence that says why there is none.
 
     Raises:
         FileNotFoundError: this form of the clip was not extracted.
     """
-    with np.load(_file(cache, clip, form)) as arrays:
+    with np.load(_file(cache, clip, form, looks)) as arrays:
         if "failure" in arrays:
             return str(arrays["failure"])
         quality = Quality(**dict(zip(_MEASURES, arrays["quality"].tolist(), strict=True)))
-        return Track(id=1, quality=quality, thumbnail=np.zeros((1, 1, 3), np.uint8), **{k: arrays[k] for k in _SERIES})
+        crops: dict[Hashable, Crops] = {
+            look: Crops(**{name: arrays[f"{i} {name}"] for name in _CROPS})
+            for i, look in enumerate(looks)
+            if f"{i} index" in arrays
+        }
+        series = {name: arrays[name] for name in _SERIES}
+        return Track(id=1, quality=quality, thumbnail=np.zeros((1, 1, 3), np.uint8), crops=crops, **series)
 
 
 _SERIES = ("index", "time_s", "boxes", "landmarks", "seen", "crop", "calibrated", "starts")
+_CROPS = tuple(f.name for f in fields(Crops))
 _MEASURES = tuple(f.name for f in fields(Quality) if f.name != "warnings")
 
 
-def _read(clip: Clip, form: Form, cache: Path, settings: Settings) -> Track:
+def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequence[Look]) -> Track:
     """The track of the person most in view; labels do not say who of several was manipulated."""
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = clip.path
@@ -198,7 +213,7 @@ def _read(clip: Clip, form: Form, cache: Path, settings: Settings) -> Track:
             path = Path(folder) / "clip.mp4"
             encode(clip, form, path, settings)
         reading = read_tracks(
-            path, name="", sha256=clip.sha256, options=READ, settings=settings, manifest=load_manifest()
+            path, name="", sha256=clip.sha256, options=READ, settings=settings, manifest=load_manifest(), looks=looks
         )
     if not reading.tracks:
         raise InputError("No face was found.")
@@ -248,12 +263,16 @@ def _every(frames: Iterable[Frame], kept: Sequence[bool]) -> Iterator[Frame]:
 
 def _as_arrays(track: Track) -> dict[str, np.ndarray]:
     quality = np.array([getattr(track.quality, name) for name in _MEASURES], np.float64)
-    return {name: getattr(track, name) for name in _SERIES} | {"quality": quality}
+    crops = {
+        f"{i} {name}": getattr(seen, name) for i, seen in enumerate(track.crops.values()) for name in _CROPS
+    }  # a look of which nothing could be cut is not among them, but then none is: all of ours cut any face
+    return {name: getattr(track, name) for name in _SERIES} | {"quality": quality} | crops
 
 
-def _file(cache: Path, clip: Clip, form: str) -> Path:
+def _file(cache: Path, clip: Clip, form: str, looks: Sequence[Look]) -> Path:
     """Named by what determines it, so that a changed clip or recipe is never mistaken for the old one."""
-    recipe = hashlib.sha256(f"{CACHE_FORMAT} {clip.sha256} {form} {FORMS[form]}".encode()).hexdigest()
+    determined_by = f"{CACHE_FORMAT} {clip.sha256} {form} {ALL_FORMS[form]}{' '.join(map(str, looks))}"
+    recipe = hashlib.sha256(determined_by.encode()).hexdigest()
     return cache / f"{recipe[:24]}.npz"
 
 

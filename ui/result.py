@@ -306,4 +306,5 @@ def _opener(report: Report, finding: Finding) -> Markup:
 def _own(finding: Finding) -> str:
     mean = None if finding.overall is None else f"mean {number(finding.overall)}"
     vote = None if finding.vote is None else f"{percent(finding.vote)} of {len(finding.scores)} blocks vote fake"
-    return ", ".join(filter(None, [mean, vote])) or "–"
+    grounds = finding.reason if finding.status == "scored" and finding.calibrated else None
+    return ", ".join(filter(None, [mean, vote, grounds])) or "–"

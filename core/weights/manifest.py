@@ -90,6 +90,8 @@ class Weights:
     calibration: Calibration | None
     measured: str | None
     """One sentence: accuracy, on what, with its interval; None where nobody measured."""
+    referenced: Calibration | None = None
+    """Holds for scores from which those of reference clips were taken off, where that was measured apart."""
     terms: str | None = None
     """One sentence: what the licence asks, where its name does not say it all."""
 
@@ -120,7 +122,9 @@ def _whole(entry: dict[str, Any], entries: Mapping[str, dict[str, Any]]) -> dict
 
 def _weights(id: str, entry: dict[str, Any]) -> Weights:
     files = tuple(WeightsFile(**f) for f in entry["files"])
-    calibration = entry["calibration"] and Calibration(
-        **entry["calibration"] | {"covariance": tuple(map(tuple, entry["calibration"]["covariance"]))}
-    )
-    return Weights(id=id, **entry | {"files": files, "calibration": calibration})
+    calibrations = {
+        name: Calibration(**found | {"covariance": tuple(map(tuple, found["covariance"]))})
+        for name in ("calibration", "referenced")
+        if (found := entry.get(name))
+    }
+    return Weights(id=id, **entry | {"files": files} | calibrations)
