@@ -153,7 +153,8 @@ def take_order(
         InputError: a detector or a region is unknown.
         WeightsError: of a named detector nothing is ready.
     """
-    chosen = choose(options.detectors, choices(manifest, settings), options.regions)
+    offered = choices(manifest, settings)
+    chosen = choose(options.detectors, offered, options.regions, referenced=bool(references))
     sha256 = _hash(path)
     determined_by = {
         "file": sha256,

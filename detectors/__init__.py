@@ -1,7 +1,7 @@
 """The detectors, in display order. To add one: a file here, its name in `DETECTORS`, a manifest entry, a test."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from detectors.xception import Xception
 from preprocessing.cropping import Look
 
 DETECTORS: dict[str, type[Detector]] = {
-    cls.card.name: cls for cls in (Compact, LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD)
+    cls.card.name: cls for cls in (LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD, Compact)
 }
 
 
@@ -43,6 +43,12 @@ class Choice:
         """The set of weights it belongs to: its id without the region."""
         return "/".join(self.weights.id.split("/")[:2])
 
+    def alone(self) -> "Choice":
+        """As it is for a clip without references: not ready where calibration found that it then tells nothing."""
+        calibration = self.weights.calibration
+        silent = calibration is not None and calibration.slope <= 0
+        return replace(self, reason=WANTS_REFERENCE) if self.ready and silent else self
+
     def runs_on(self, device: str) -> str:
         """The device, and the arithmetic there if it is not the network's own, such as `cpu int8`."""
         return DETECTORS[self.card.name].runs_on(device)
@@ -58,8 +64,16 @@ def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]
     ]
 
 
-def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ...] = ()) -> list[Choice]:
-    """The choices that `names` and `regions` mean.
+WANTS_REFERENCE = (
+    "Not meant for a clip by itself: on sources they had not seen, these weights told nothing; add a genuine clip of "
+    "the same person and camera as a reference."
+)
+
+
+def choose(
+    names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ...] = (), *, referenced: bool = False
+) -> list[Choice]:
+    """The choices that `names` and `regions` mean, for a clip with or without references.
 
     A detector's name means its first set of which anything is ready, a set's id (`detector/set`) that very set; none
     means every detector that is ready. Regions concern the detectors that have several; none means all that are
@@ -73,6 +87,7 @@ def choose(names: tuple[str, ...], offered: list[Choice], regions: tuple[str, ..
     for region in regions:
         if region not in known:
             raise InputError(f"There is no region called {region!r}; choose among: {', '.join(known)}.")
+    offered = offered if referenced else [choice.alone() for choice in offered]
     names = names or tuple(dict.fromkeys(c.card.name for c in offered if c.ready))
     if not names:
         raise WeightsError(

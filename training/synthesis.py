@@ -218,7 +218,8 @@ def recorded(frames: Sequence[np.ndarray], rng: np.random.Generator, size_px: in
 
     Call it for genuine and fake with generators of one seed, and they go through the very same.
     """
-    side = max(64, int(size_px * rng.uniform(0.5, 1.2)) // 2 * 2)
+    # Whole macroblocks: of other sizes the encoder makes something else from run to run.
+    side = max(64, int(size_px * rng.uniform(0.5, 1.2)) // 16 * 16)
     sigma = rng.uniform(0.2, 1.0) if rng.random() < 0.3 else 0.0
     quality = int(rng.integers(50, 96)) if rng.random() < 0.5 else None
     crf = int(rng.integers(18, 35)) if rng.random() < 0.7 else None
@@ -238,7 +239,7 @@ def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def as_h264(frames: Sequence[np.ndarray], crf: int) -> list[np.ndarray]:
-    """Frames of even sides, after an encoder at this quality (higher is worse)."""
+    """Frames whose sides are multiples of 16, after an encoder at this quality (higher is worse)."""
     file = BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(25))

@@ -34,7 +34,8 @@ def told_before(clip: Claim | Refusal | None, genuine: Sequence[Claim], options:
     if clip is None:
         return Markup("")
     try:
-        chosen = choose(options.detectors, choices(desk.manifest, desk.settings), options.regions)
+        offered = choices(desk.manifest, desk.settings)
+        chosen = choose(options.detectors, offered, options.regions, referenced=bool(genuine))
         return _hint(_sentence(estimate(clip, genuine, options, chosen, desk.settings), desk.settings.max_minutes))
     except AppError as error:
         return _hint(str(error))
