@@ -198,14 +198,15 @@ def _prelu(x: Any, slope: Any) -> Any:
 
 
 def _faster_batch(engine: OnnxEngine, shape: tuple[int, ...]) -> int:
-    """Of `BATCHES`, by the least time for each input: others may be using the machine, and make any one run slow."""
+    """Of `BATCHES`, by the least time for as many inputs: others may use the machine, and make any one run slow."""
     inputs = {batch: np.zeros((batch, *shape), np.float32) for batch in BATCHES}
     seconds = dict.fromkeys(BATCHES, np.inf)
     for _ in range(RUNS):
         for batch in BATCHES:
             began = time.perf_counter()
-            engine.run(inputs[batch])
-            seconds[batch] = min(seconds[batch], (time.perf_counter() - began) / batch)
+            for _ in range(max(BATCHES) // batch):
+                engine.run(inputs[batch])
+            seconds[batch] = min(seconds[batch], time.perf_counter() - began)
     return min(BATCHES, key=seconds.__getitem__)
 
 
