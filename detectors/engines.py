@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -17,11 +18,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imp
 
 import cv2
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from onnx import helper, numpy_helper
-from onnxscript import opset20 as op
 from torch import nn
 
 from core.settings import VERSION
@@ -75,6 +73,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@cache
 def has_int8() -> bool:
     """The processor multiplies 8-bit numbers four at a time; without that they save nothing here."""
     try:
@@ -192,6 +191,8 @@ def write_onnx(network: nn.Module, example: torch.Tensor, file: Path, free: tupl
 
 def _prelu(x: Any, slope: Any) -> Any:
     """As a sum of what ONNX Runtime spreads over all cores and vector units; its own PReLU uses neither."""
+    from onnxscript import opset20 as op  # as onnx below: half a second, for what most starts never do
+
     axes: Any = op.Constant(value_ints=list(range(1, len(x.shape) - 1)))
     slopes = op.Unsqueeze(slope, axes)
     return op.Add(op.Mul(slopes, x), op.Mul(op.Sub(op.Constant(value_float=1.0), slopes), op.Relu(x)))
@@ -213,6 +214,9 @@ def _faster_batch(engine: OnnxEngine, shape: tuple[int, ...]) -> int:
 def _to_int8(file: Path) -> None:
     """Products with a fixed matrix become products of 8-bit numbers: of steps of their own for each column of the
     matrix, set here, and of one step for what it is multiplied with, set at each run."""
+    import onnx
+    from onnx import helper, numpy_helper
+
     model = onnx.load(file)
     graph, nodes, rounded = model.graph, [], set()
     fixed = {tensor.name: tensor for tensor in graph.initializer}
