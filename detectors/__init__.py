@@ -44,10 +44,8 @@ class Choice:
         return "/".join(self.weights.id.split("/")[:2])
 
     def alone(self) -> "Choice":
-        """As it is for a clip without references: not ready where calibration found that it then tells nothing."""
-        calibration = self.weights.calibration
-        silent = calibration is not None and calibration.slope <= 0
-        return replace(self, reason=WANTS_REFERENCE) if self.ready and silent else self
+        """As it is for a clip without references."""
+        return self if self.card.alone or not self.ready else replace(self, reason=WANTS_REFERENCE)
 
     def runs_on(self, device: str) -> str:
         """The device, and the arithmetic there if it is not the network's own, such as `cpu int8`."""
@@ -65,8 +63,8 @@ def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]
 
 
 WANTS_REFERENCE = (
-    "Not meant for a clip by itself: on sources they had not seen, these weights told nothing; add a genuine clip of "
-    "the same person and camera as a reference."
+    "This detector was measured to tell nothing of a clip by itself; add a genuine clip of the same person and camera "
+    "as a reference, or choose another detector."
 )
 
 

@@ -26,6 +26,8 @@ class Card:
     regions: tuple[str, ...]
     limits: str
     """One or two sentences: where it is known to fail."""
+    alone: bool = True
+    """False: measured to tell nothing of a clip by itself, so it is asked only where there are references."""
     heat: str = ""
     """One sentence: what the heat in its exhibits shows."""
     cost: float = 1.0

@@ -94,6 +94,7 @@ class Compact(Detector):
         regions=REGIONS,
         limits="At chance across sources, since what a genuine face looks like differs from one to the next; within a "
         "source manipulated clips mostly score above their originals.",
+        alone=False,
         cost=1.2,  # one look is a run of six crops, and the five regions share them
     )
 

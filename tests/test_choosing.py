@@ -38,14 +38,13 @@ def test_a_name_means_its_first_set_that_is_ready_and_none_means_every_detector(
     assert ids() == ids(("motion", "pixels")) == ["motion/b", "pixels/new/entire", "pixels/new/nose"]
 
 
-def test_weights_whose_scores_say_nothing_of_a_clip_by_itself_wait_for_a_reference():
-    mute = replace(SOME.calibration, slope=0.0)
-    nose, mouth = offer(PIXELS, "pixels/new/nose", "nose"), offer(PIXELS, "pixels/new/mouth", "mouth")
-    offered = [replace(nose, weights=replace(nose.weights, calibration=mute)), mouth]
-    assert ids((), (), offered) == ["pixels/new/mouth"]
-    (asked,) = choose(("pixels",), offered, ("nose",))
-    assert "add a genuine clip" in asked.reason
-    assert [c.reason for c in choose((), offered, referenced=True)] == [None, None]
+def test_a_detector_that_tells_nothing_of_a_clip_by_itself_is_asked_only_beside_a_reference():
+    shy = replace(PIXELS, name="shy", alone=False)
+    offered = [offer(LANDMARKS, "motion/b"), offer(shy, "shy/a/nose", "nose")]
+    assert ids((), (), offered) == ["motion/b"]
+    with pytest.raises(WeightsError, match="add a genuine clip"):
+        ids(("shy",), (), offered)
+    assert [c.weights.id for c in choose((), offered, referenced=True)] == ["motion/b", "shy/a/nose"]
 
 
 def test_a_set_means_that_set_and_an_id_that_one_file():

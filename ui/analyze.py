@@ -49,7 +49,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         with gr.Column(scale=2, min_width=300):
             detectors = gr.CheckboxGroup(
                 [(c.card.title + f" ({c.set})", c.set) for c in ready.values()],
-                value=list({c.card.name: c.set for c in reversed(ready.values())}.values())[::-1],
+                value=list({c.card.name: c.set for c in reversed(ready.values()) if c.alone().ready}.values())[::-1],
                 label="Detectors",
                 info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
             )
