@@ -105,6 +105,13 @@ def test_a_clip_goes_in_and_a_verdict_comes_out_tied_to_the_player(visit, server
     page.wait_for_function(f"(before) => ({moved})() !== before", arg=before)
 
 
+CENTRED = """(which) => [...document.querySelectorAll(which)].some((one) => {
+  const { top, height } = one.getBoundingClientRect();
+  return height > 0 && Math.abs(top + height / 2 - innerHeight / 2) < 40;
+})"""
+"""Whether a piece of the page was brought into the middle of the window."""
+
+
 def test_weighing_the_methods_changes_the_preview_and_a_cell_of_the_matrix_opens_its_line(visit, clip):
     page = visit()
     choose(page, clip)
@@ -140,6 +147,7 @@ def test_weighing_the_methods_changes_the_preview_and_a_cell_of_the_matrix_opens
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused'")
     page.get_by_role("button", name="Show the highest score of lrnet").press("Enter")
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")
+    page.wait_for_function(CENTRED, arg=".exhibit[data-method=lrnet]")
 
 
 def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_path):

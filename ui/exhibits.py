@@ -7,10 +7,11 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from analysis.disagreement import method_title
 from core.types import Contributions, Exhibit, Occlusion, Report
 from detectors import DETECTORS
 from plots.heatmaps import contribution_bars, css_scale, draw_on_crop, draw_on_frame, hottest, size_px
-from plots.style import person_name
+from plots.style import method_name, person_name
 from ui.markup import each, table, titled
 from ui.messages import clock, friendly, number
 
@@ -75,7 +76,8 @@ class ExhibitsView:
 def gallery(report: Report, person: int, method: str = ALL) -> Markup:
     """The exhibits of one person, by all methods or by the weights of this id, and what hiding regions changes."""
     chosen = [e for e in report.exhibits if e.track_id == person and method in (ALL, e.weights)]
-    figures = Markup("").join(map(_figure, chosen))
+    names = {(f.track_id, f.weights.id): method_name(report, f) for f in report.findings if f.weights}
+    figures = Markup("").join(_figure(e, names.get((e.track_id, e.weights), e.detector)) for e in chosen)
     found = Markup('<div class="gallery">{}{}</div>').format(_SCALE, figures) if chosen else Markup("")
     return found + occlusion_table([row for row in report.occlusions if row.track_id == person])
 
@@ -100,10 +102,11 @@ _SCALE = Markup(
 ).format(css_scale())
 
 
-def _figure(exhibit: Exhibit) -> Markup:
+def _figure(exhibit: Exhibit, name: str) -> Markup:
+    """The page finds it by the name that the matrix gives its method."""
     who, at_s = person_name(exhibit.track_id), clock(exhibit.time_s)
     card = DETECTORS[exhibit.detector].card if exhibit.detector in DETECTORS else None
-    method = card.title.split(":")[0] if card else exhibit.detector
+    method = method_title(exhibit.detector)
     place = hottest(exhibit)
     found = f"hottest in the {place} of the crop" if place else "nothing speaks for manipulation"
     pictures = [
@@ -117,9 +120,11 @@ def _figure(exhibit: Exhibit) -> Markup:
         [(_aspect(picture), _base64(picture), alt, _base64(heat)) for picture, alt, heat in pictures],
     )
     return Markup(
-        '<figure class="exhibit"><div class="pictures">{}</div>{}<figcaption><strong>{}</strong> · {} ({}) · region {} '
+        '<figure class="exhibit" data-person="{}" data-method="{}" data-region="{}" data-time="{:.3f}">'
+        '<div class="pictures">{}</div>{}<figcaption><strong>{}</strong> · {} ({}) · region {} '
         '· {} · score {}<br><span class="quiet">{} {}</span></figcaption></figure>'
     ).format(
+        *(exhibit.track_id, name, exhibit.region, exhibit.time_s),
         layers,
         _course(exhibit.contributions) if exhibit.contributions else "",
         who,
