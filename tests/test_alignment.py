@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from seeded import golden
 
+from benchmarks.seeded import golden
 from core.types import Face
 from preprocessing.alignment import (
     ARCFACE,

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from scipy.special import logit
 
+from benchmarks.seeded import golden
 from core.settings import Settings
 from core.types import Face, Quality, Track
 from core.weights import load_manifest, locate
@@ -17,7 +18,6 @@ from detectors.compact import Model, read_model
 from detectors.cues import CANVAS, CONDITIONS, RUN, cues_of, measure, runs
 from preprocessing.cropping import Cropping, Look
 from preprocessing.regions import REGIONS, region_masks
-from tests.seeded import golden
 from training.clips import Clip
 from training.compact import CARD, MODEL, Recipe, balance, fit, less_reference
 from training.cues import Collection

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from scipy.special import expit, logit
 
+from benchmarks.seeded import golden, seeded_state
 from core.errors import NotApplicable
 from core.types import Crops, Face, Quality, Scores, Track
 from core.weights import Weights
@@ -34,7 +35,6 @@ from detectors.xception import Xception
 from preprocessing.cropping import Cropping
 from preprocessing.profile import InputProfile
 from preprocessing.regions import REGIONS, region_masks
-from tests.seeded import golden, seeded_state
 
 HALF = {"frames": 5, "mean": [0.5] * 3, "std": [0.5] * 3}
 IMAGENET = {"frames": 5, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}

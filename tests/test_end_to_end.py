@@ -14,6 +14,7 @@ from skimage.data import astronaut
 
 from analysis.pipeline import analyze
 from analysis.weighing import reweigh
+from benchmarks.seeded import seeded_state
 from core.contract import as_json
 from core.errors import Cancelled
 from core.settings import ROOT, Settings
@@ -22,7 +23,6 @@ from core.weights import WeightsFile, load_manifest
 from preprocessing.landmarks import FaceMesh
 from preprocessing.tracking import Cuts, follow
 from storage import ReportStore, upgrade
-from tests.seeded import seeded_state
 
 EXAMPLE = ROOT / "ui" / "assets" / "example.mp4"
 MANIFEST = load_manifest()

@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.seeded import golden, seeded_input, seeded_state, seeded_tensor
 from detectors.engines import write_onnx
 from detectors.networks import load_checkpoint
-from tests.seeded import golden, seeded_input, seeded_state, seeded_tensor
 
 Run = Callable[[torch.Tensor], list[np.ndarray]]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from seeded import golden
 
+from benchmarks.seeded import golden
 from preprocessing.landmarks import FaceMesh, yaw_deg
 from preprocessing.regions import REGIONS, outline, region_masks
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.seeded import seeded_input, seeded_state, seeded_tensor
 from detectors.appearance import against
 from detectors.engines import one_thread
 from detectors.gend import relevance
 from detectors.lrnet import POINTS, blobs, without
 from detectors.networks import gend, load_checkpoint
 from detectors.saliency import places, scaled
-from tests.seeded import seeded_input, seeded_state, seeded_tensor
 
 FAKE = 1
 

@@ -11,13 +11,13 @@ import pytest
 from safetensors.torch import save_file
 
 from analysis.selftest import EXPECTED, Check, Run, last_run, selftest
+from benchmarks.seeded import seeded_state
 from core.settings import Settings
 from core.weights import Weights, load_manifest
 from detectors import choices
 from detectors.engines import device
 from detectors.lrnet import LRNet
 from preprocessing.landmarks import FaceMesh
-from tests.seeded import seeded_state
 from ui.detectors import detector_cards
 
 BUNDLED = "lrnet/telltale"

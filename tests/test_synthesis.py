@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.seeded import golden
+from benchmarks.seeded import golden
 from training.synthesis import (
     MASKS,
     animated,
