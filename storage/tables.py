@@ -28,6 +28,7 @@ from core.types import (
     ChangeName,
     Contributions,
     Label,
+    Likeness,
     Motion,
     Options,
     Quality,
@@ -105,6 +106,27 @@ class HeatBytes(TypeDecorator[np.ndarray]):
             return heat
 
 
+class LikenessBytes(TypeDecorator[Likeness]):
+    """A `Likeness` as 12 bytes a hash: its time, then its 64 bits."""
+
+    impl = LargeBinary
+    cache_ok = True
+    layout = np.dtype([("time_s", "<f4"), ("hashes", "u1", 8)])
+
+    def process_bind_param(self, value: Likeness | None, dialect: Dialect) -> bytes | None:
+        if value is None:
+            return None
+        packed = np.zeros(len(value.time_s), self.layout)
+        packed["time_s"], packed["hashes"] = value.time_s, value.hashes
+        return packed.tobytes()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Likeness | None:
+        if value is None:
+            return None
+        packed = np.frombuffer(value, self.layout)
+        return Likeness(packed["time_s"].copy(), packed["hashes"].copy())
+
+
 class Base(DeclarativeBase):
     # Batch migrations can change a constraint only by its name.
     metadata = MetaData(
@@ -120,6 +142,7 @@ class Base(DeclarativeBase):
         tuple[str, ...]: JsonTuple,
         tuple[float, ...]: JsonTuple,
         tuple[float, float]: JsonTuple,
+        Likeness: LikenessBytes,
         Motion: MotionBytes,
         np.ndarray: HeatBytes,
         Thoroughness: String(16),
@@ -149,6 +172,7 @@ class ReportRow(Base):
     exhibits: Mapped[list["ExhibitRow"]] = relationship(order_by="ExhibitRow.position", lazy="selectin")
     occlusions: Mapped[list["OcclusionRow"]] = relationship(order_by="OcclusionRow.position", lazy="selectin")
     trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
+    likeness: Mapped["LikenessRow | None"] = relationship(lazy="joined")
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
@@ -157,6 +181,7 @@ class ReportRow(Base):
         Index(None, "owner", "created_at"),
         # With the date in it, or SQLite would look for a fingerprint along the other index, through all reports.
         Index(None, "owner", "fingerprint", "created_at"),
+        Index(None, "video_sha256"),
     )
 
 
@@ -188,6 +213,15 @@ class TrialRow(Base):
     label: Mapped[Label]
     fake: Mapped[float | None]
     reason: Mapped[str | None]
+
+
+class LikenessRow(Base):
+    """Apart from the report, so that all of them are read without anything else."""
+
+    __tablename__ = "likenesses"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    likeness: Mapped[Likeness]
 
 
 class FindingRow(Base):
