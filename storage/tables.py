@@ -305,3 +305,37 @@ class OcclusionRow(Base):
     fake: Mapped[float]
     hidden: Mapped[float]
     moved: Mapped[dict[str, float]]
+
+
+class HookRow(Base):
+    """Where a program of the organisation wants to hear what was analysed or decided."""
+
+    __tablename__ = "hooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+    """As it is: who signs must know it."""
+    events: Mapped[tuple[str, ...]]
+    created_at: Mapped[str]
+    busy_until: Mapped[float]
+    """Until then one sender has this hook to itself; seconds since 1970."""
+    delivered_at: Mapped[str | None]
+    trouble: Mapped[str | None]
+    """Why the last attempt failed, if it did."""
+
+
+class DeliveryRow(Base):
+    """News that a hook has not received yet; gone once it has."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hook_id: Mapped[str] = mapped_column(ForeignKey("hooks.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    body: Mapped[str]
+    attempts: Mapped[int]
+    due_at: Mapped[float]
+    """The next attempt is not made before; seconds since 1970."""
+
+    __table_args__ = (Index(None, "hook_id", "due_at"),)
