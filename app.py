@@ -64,12 +64,13 @@ def page(settings: Settings) -> "Blocks":
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, upgrade
+    from storage import ReportStore, open_database
+    from storage import prepare as prepare_database
     from ui import build
     from ui.visit import Desk, follow
 
-    upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
+    prepare_database(settings.database_url)
+    store = ReportStore(open_database(settings.database_url))
     return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
 
 
