@@ -46,8 +46,8 @@ class Action(StrEnum):
 class Entry:
     """One line of the log.
 
-    `number` counts from 1; `at` is UTC, ISO 8601; `details` is canonical JSON as text; `previous` and `hash` are SHA-256
-    in hex.
+    `number` counts from 1; `at` is UTC, ISO 8601; `details` is canonical JSON as text; `previous` and `hash` are
+    SHA-256 in hex.
     """
 
     number: int
