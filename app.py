@@ -66,12 +66,16 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
     prepare_database(settings.database_url)
-    store = ReportStore(open_database(settings.database_url))
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
+    database = open_database(settings.database_url)
+    store = ReportStore(database)
+    users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    following = on_gpu(follow) if on_gpu else follow
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
 
 
 def serve(settings: Settings) -> None:

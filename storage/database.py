@@ -77,8 +77,9 @@ def make_address(url: str) -> URL:
 
 def open_database(url: str) -> Engine:
     """An engine; on SQLite, one whose connections behave like those of a server as far as this app can tell."""
-    # A server may have dropped a connection that lay unused, by a restart or by its own limits.
-    engine = create_engine(make_address(url), pool_pre_ping=True)
+    # A server may have dropped a connection that lay unused, by a restart or by its own limits. Errors name the
+    # statement, never its values: some are hashes of secrets, others names of files.
+    engine = create_engine(make_address(url), pool_pre_ping=True, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
