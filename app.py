@@ -17,6 +17,8 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from gradio import Blocks
 
+    from storage.sender import Sender
+
 log = logging.getLogger("telltale")
 
 WRITABLE = {
@@ -64,13 +66,18 @@ def page(settings: Settings) -> "Blocks":
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, upgrade
+    from storage import ReportStore, open_database
+    from storage import prepare as prepare_database
+    from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
-    upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
+    prepare_database(settings.database_url)
+    database = open_database(settings.database_url)
+    store = ReportStore(database, moderated=settings.moderated)
+    users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    following = on_gpu(follow) if on_gpu else follow
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
 
 
 def serve(settings: Settings) -> None:
@@ -78,6 +85,7 @@ def serve(settings: Settings) -> None:
     blocks = page(settings)
     from ui import launch_options
 
+    sender = _sender(settings) if settings.moderated else None
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -85,7 +93,18 @@ def serve(settings: Settings) -> None:
     log.info("Telltale is at %s", address)
     ended.wait()
     blocks.close(verbose=False)
+    if sender:
+        sender.stop()
     shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def _sender(settings: Settings) -> "Sender":
+    from storage.sender import Sender
+    from storage.webhooks import Webhooks
+
+    sender = Sender(Webhooks(settings.database_url), private=settings.webhooks_private)
+    sender.start()
+    return sender
 
 
 def selftest(settings: Settings) -> int:

@@ -141,6 +141,8 @@ def analyze(
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
+        # By these one visitor could learn what another one uploaded.
+        likeness=reading.likeness if settings.moderated else None,
     )
 
 

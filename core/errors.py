@@ -21,5 +21,9 @@ class ReportNotFound(AppError):
     """No report of this id belongs to this visitor."""
 
 
+class NotAllowed(AppError):
+    """Nobody has logged in, or somebody whose role does not include this."""
+
+
 class Cancelled(AppError):
     """The person stopped the analysis."""

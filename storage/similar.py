@@ -7,12 +7,12 @@ run for moderation only, so no visitor of a public page can learn what another o
 import threading
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from core.errors import ReportNotFound
 from core.types import Label, Likeness
-from storage.database import open_database
+from storage.database import sessions
 from storage.lookup import Alike, Clips
 from storage.tables import LikenessRow, ReportRow
 
@@ -40,8 +40,8 @@ class Match:
 class Similar:
     """Looks clips up among those of all reports, which other threads and processes may add and delete meanwhile."""
 
-    def __init__(self, url: str) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(self, database: Engine | str) -> None:
+        self._session = sessions(database)
         self._lock = threading.Lock()
         self._kept: dict[str, Likeness] = {}
         self._clips = Clips({})

@@ -4,6 +4,7 @@ An attribute has the name of the record's field. A record inside a record is a c
 a prefix, such as `video_name`. Column types are those SQLite and PostgreSQL share.
 """
 
+from enum import StrEnum
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
+from core.people import Role
 from core.types import (
     Basis,
     ChangeName,
@@ -127,6 +129,11 @@ class LikenessBytes(TypeDecorator[Likeness]):
         return Likeness(packed["time_s"].copy(), packed["hashes"].copy())
 
 
+def _words(kind: type[StrEnum]) -> Enum:
+    """Text rather than the database's own enum, so that a new word needs no migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
+
+
 class Base(DeclarativeBase):
     # Batch migrations can change a constraint only by its name.
     metadata = MetaData(
@@ -134,6 +141,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(referred_table_name)s",
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
@@ -148,10 +156,8 @@ class Base(DeclarativeBase):
         Thoroughness: String(16),
         Basis: String(24),
         ChangeName: String(16),
-        # Text rather than the database's own enum, so that a new band needs no migration.
-        Label: Enum(
-            Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
-        ),
+        Label: _words(Label),
+        Role: _words(Role),
     }
 
 
@@ -176,6 +182,8 @@ class ReportRow(Base):
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
+    deleted_at: Mapped[str | None]
+    """Since when only this row is left of the report; None while it is whole."""
 
     __table_args__ = (
         Index(None, "owner", "created_at"),
@@ -339,3 +347,82 @@ class DeliveryRow(Base):
     """The next attempt is not made before; seconds since 1970."""
 
     __table_args__ = (Index(None, "hook_id", "due_at"),)
+
+
+class UserRow(Base):
+    """Never removed, since what people did is kept under their names; who leaves is disabled."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[Role]
+    password: Mapped[str]
+    """Hashed with argon2, in its own notation."""
+    disabled: Mapped[bool]
+    created_at: Mapped[str]
+
+
+class SessionRow(Base):
+    """Somebody is logged in, until a moment in seconds since 1970."""
+
+    __tablename__ = "sessions"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 of what the browser keeps."""
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    until_s: Mapped[float]
+
+
+class KeyRow(Base):
+    """A program's way in, under the name and with the role of its user."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    label: Mapped[str]
+    secret: Mapped[str] = mapped_column(unique=True)
+    """SHA-256 of the key."""
+    created_at: Mapped[str]
+    used_at: Mapped[str | None]
+
+
+class AttemptRow(Base):
+    """Somebody tried to log in and was not let in, or not yet, in seconds since 1970."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    """SHA-256 of the name or address: people type passwords in the field for the name."""
+    at_s: Mapped[float]
+
+    __table_args__ = (Index(None, "subject", "at_s"),)
+
+
+class AuditRow(Base):
+    """An entry of the log (`storage.audit`). It points to no row of `reports`, as it outlives them."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    report_id: Mapped[str | None]
+    details: Mapped[str]
+    """Canonical JSON as text: a hash is over bytes."""
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index(None, "report_id", "number"),)
+
+
+class AuditHeadRow(Base):
+    """The end of the log, in the one row that the migration puts there."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))

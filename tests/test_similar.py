@@ -1,7 +1,6 @@
 """The same clip is found again, and other clips are not."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,19 +8,12 @@ import pytest
 from core.errors import ReportNotFound
 from core.types import Frame, Likeness
 from preprocessing.likeness import MOST, Watcher, hash_picture
-from storage import ReportStore, upgrade
+from storage import ReportStore
 from storage.lookup import Alike, Clips, Index
 from storage.similar import Similar
 from tests.test_storage import ANNA, BARE, BERT
 
 RATE_HZ = 25
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    address = f"sqlite:///{tmp_path / 'telltale.db'}"
-    upgrade(address)
-    return address
 
 
 def random_likeness(n: int, seed: int = 0) -> Likeness:
@@ -104,18 +96,18 @@ def test_a_clip_has_so_many_hashes_at_most(monkeypatch):
     assert len(watcher.likeness().time_s) == 5 < MOST
 
 
-def add(url: str, id: str, likeness: Likeness | None, *, sha256: str, owner: str = ANNA) -> None:
+def add(database_url: str, id: str, likeness: Likeness | None, *, sha256: str, owner: str = ANNA) -> None:
     video = replace(BARE.video, sha256=sha256, name=f"{id}.mp4")
-    ReportStore(url).add(replace(BARE, id=id, video=video, likeness=likeness), owner=owner)
+    ReportStore(database_url).add(replace(BARE, id=id, video=video, likeness=likeness), owner=owner)
 
 
-def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoever_made_them(url):
+def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoever_made_them(database_url):
     clip = random_likeness(20)
-    add(url, "first", clip, sha256="aa")
-    add(url, "same", clip, sha256="aa", owner=BERT)
-    add(url, "copy", Likeness(clip.time_s, flipped(clip.hashes, 3)), sha256="bb")
-    add(url, "other", random_likeness(20, 1), sha256="cc")
-    matches = Similar(url).matches("first")
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, "same", clip, sha256="aa", owner=BERT)
+    add(database_url, "copy", Likeness(clip.time_s, flipped(clip.hashes, 3)), sha256="bb")
+    add(database_url, "other", random_likeness(20, 1), sha256="cc")
+    matches = Similar(database_url).matches("first")
     assert [(m.report_id, m.same_file, m.share, m.offset_s) for m in matches] == [
         ("same", True, 1.0, 0.0),
         ("copy", False, 1.0, 0.0),
@@ -127,25 +119,25 @@ def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoeve
     )
 
 
-def test_the_same_file_is_found_even_where_its_pictures_say_nothing(url):
-    add(url, "black", random_likeness(0), sha256="aa")
-    add(url, "again", None, sha256="aa")
-    assert [m.report_id for m in Similar(url).matches("black")] == ["again"]
-    assert [m.report_id for m in Similar(url).matches("again")] == ["black"]
+def test_the_same_file_is_found_even_where_its_pictures_say_nothing(database_url):
+    add(database_url, "black", random_likeness(0), sha256="aa")
+    add(database_url, "again", None, sha256="aa")
+    assert [m.report_id for m in Similar(database_url).matches("black")] == ["again"]
+    assert [m.report_id for m in Similar(database_url).matches("again")] == ["black"]
 
 
-def test_what_others_add_and_delete_meanwhile_is_seen(url):
-    similar, clip = Similar(url), random_likeness(20)
-    add(url, "first", clip, sha256="aa")
+def test_what_others_add_and_delete_meanwhile_is_seen(database_url):
+    similar, clip = Similar(database_url), random_likeness(20)
+    add(database_url, "first", clip, sha256="aa")
     assert similar.matches("first") == []
-    add(url, "copy", clip, sha256="bb")
+    add(database_url, "copy", clip, sha256="bb")
     assert [m.report_id for m in similar.matches("first")] == ["copy"]
-    ReportStore(url).delete("copy", owner=ANNA)
+    ReportStore(database_url).delete("copy", owner=ANNA)
     assert similar.matches("first") == []
-    add(url, "late", clip, sha256="cc")
+    add(database_url, "late", clip, sha256="cc")
     assert [m.report_id for m in similar.matches("first")] == ["late"]
 
 
-def test_a_report_that_never_was_is_like_nothing_and_said_so(url):
+def test_a_report_that_never_was_is_like_nothing_and_said_so(database_url):
     with pytest.raises(ReportNotFound, match="no report of this id"):
-        Similar(url).matches("nothing")
+        Similar(database_url).matches("nothing")
