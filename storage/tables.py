@@ -4,6 +4,7 @@ An attribute has the name of the record's field. A record inside a record is a c
 a prefix, such as `video_name`. Column types are those SQLite and PostgreSQL share.
 """
 
+from enum import StrEnum
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
+from core.reviewing import Decision, Move, State
 from core.types import (
     Basis,
     ChangeName,
@@ -105,6 +107,11 @@ class HeatBytes(TypeDecorator[np.ndarray]):
             return heat
 
 
+def _words(kind: type[StrEnum]) -> Enum:
+    """Text rather than the database's own enum, so that a new band needs no migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
+
+
 class Base(DeclarativeBase):
     # Batch migrations can change a constraint only by its name.
     metadata = MetaData(
@@ -125,10 +132,10 @@ class Base(DeclarativeBase):
         Thoroughness: String(16),
         Basis: String(24),
         ChangeName: String(16),
-        # Text rather than the database's own enum, so that a new band needs no migration.
-        Label: Enum(
-            Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
-        ),
+        Label: _words(Label),
+        State: _words(State),
+        Move: _words(Move),
+        Decision: _words(Decision),
     }
 
 
@@ -149,6 +156,7 @@ class ReportRow(Base):
     exhibits: Mapped[list["ExhibitRow"]] = relationship(order_by="ExhibitRow.position", lazy="selectin")
     occlusions: Mapped[list["OcclusionRow"]] = relationship(order_by="OcclusionRow.position", lazy="selectin")
     trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
+    review: Mapped["ReviewRow"] = relationship()
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
@@ -271,3 +279,95 @@ class OcclusionRow(Base):
     fake: Mapped[float]
     hidden: Mapped[float]
     moved: Mapped[dict[str, float]]
+
+
+class ReviewRow(Base):
+    """A report as the queue sees it: narrow, with all that it is filtered and sorted by, so that no join is needed."""
+
+    __tablename__ = "reviews"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    created_at: Mapped[str]
+    name: Mapped[str]
+    label: Mapped[Label]
+    score: Mapped[float]
+    """P(fake) of the verdict; -1 where there is none, for a null has no place in an order."""
+    persons: Mapped[int]
+    detectors: Mapped[str]
+    """Those that scored somebody, between commas: `,compact,lrnet,`."""
+    state: Mapped[State] = mapped_column(default=State.UNREVIEWED)
+    open: Mapped[bool] = mapped_column(default=True)
+    """Whether the state is any but decided: what most look for, so it has an index."""
+    why: Mapped[str] = mapped_column(default="")
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[str | None]
+    decision: Mapped[Decision | None]
+    reviewer: Mapped[str | None]
+
+    __table_args__ = (
+        Index(None, "created_at", "report_id"),
+        Index(None, "score", "report_id"),
+        *(Index(None, by, "created_at", "report_id") for by in ("open", "state", "label", "persons", "reviewer")),
+        *(Index(None, by, "score", "report_id") for by in ("open", "state")),
+        Index(None, "claimed_by"),
+    )
+
+
+class PolicyRow(Base):
+    __tablename__ = "policies"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    text: Mapped[str]
+    active: Mapped[bool]
+
+
+class OpinionRow(Base):
+    __tablename__ = "opinions"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[str]
+    decision: Mapped[Decision]
+    blind: Mapped[bool]
+
+
+class StepRow(Base):
+    __tablename__ = "steps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), index=True)
+    at: Mapped[str]
+    actor: Mapped[str]
+    move: Mapped[Move]
+    before: Mapped[State]
+    after: Mapped[State]
+    note: Mapped[str]
+    why: Mapped[str]
+    ruling: Mapped["RulingRow | None"] = relationship(lazy="joined")
+
+
+class RulingRow(Base):
+    """What a step has that is a decision."""
+
+    __tablename__ = "rulings"
+
+    step_id: Mapped[int] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True)
+    decision: Mapped[Decision]
+    policy: Mapped[str] = mapped_column(ForeignKey("policies.id"))
+    policy_title: Mapped[str]
+    blind: Mapped[bool]
+
+
+class BandsRow(Base):
+    """Thresholds that a lead applied; the newest are in force."""
+
+    __tablename__ = "bands"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str]
+    actor: Mapped[str]
+    no_signs: Mapped[float]
+    some_signs: Mapped[float]
+    strong_signs: Mapped[float]
+    why: Mapped[str]
