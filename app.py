@@ -65,12 +65,15 @@ def page(settings: Settings) -> "Blocks":
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
     from storage import ReportStore, upgrade
+    from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
+    users = UserStore(settings.database_url, session_hours=settings.session_hours) if settings.moderated else None
+    following = on_gpu(follow) if on_gpu else follow
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
 
 
 def serve(settings: Settings) -> None:

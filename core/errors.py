@@ -29,5 +29,9 @@ class NotPossible(AppError):
     """The state of a report does not allow this."""
 
 
+class NotAllowed(AppError):
+    """Nobody has logged in, or somebody whose role does not include this."""
+
+
 class Cancelled(AppError):
     """The person stopped the analysis."""

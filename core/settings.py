@@ -1,6 +1,7 @@
 """One frozen record of everything the operator can set, read once from the environment at start."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -13,11 +14,19 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds app.py."""
 
 
+class Mode(StrEnum):
+    """Whom the page serves: anybody, each with their own reports, or the users of an organisation, who share them."""
+
+    PUBLIC = "public"
+    MODERATION = "moderation"
+
+
 class Settings(BaseModel):
     """What the operator chose; every field has a default that works offline on a laptop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    mode: Mode = Field(Mode.PUBLIC, alias="TELLTALE_MODE")
     data: Path = Field(ROOT / "data", alias="TELLTALE_DATA")
     """The only folder that is written to: database, uploads while they are analysed, caches."""
     weights: Path | None = Field(None, alias="TELLTALE_WEIGHTS")
@@ -48,6 +57,10 @@ class Settings(BaseModel):
     """The same where P(fake) lies no further than this from a threshold; 0: never."""
     second_share: float = Field(0.05, ge=0, le=1, alias="TELLTALE_SECOND_SHARE")
     """The same for this share of all reports, drawn by chance."""
+    keep_hours: float = Field(24, gt=0, alias="TELLTALE_KEEP_HOURS")
+    """In public mode, how old a report may get."""
+    session_hours: float = Field(12, gt=0, alias="TELLTALE_SESSION_HOURS")
+    """In moderation mode, how long after logging in people have to do so again."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -74,6 +87,10 @@ class Settings(BaseModel):
             first = error.errors()[0]
             key = first["loc"][0] if first["loc"] else "TELLTALE_*"
             raise AppError(f"{key}={given.get(str(key), '')!r} cannot be used: {first['msg']}.") from error
+
+    @property
+    def moderated(self) -> bool:
+        return self.mode is Mode.MODERATION
 
     @property
     def database_url(self) -> str:

@@ -21,7 +21,8 @@ def upgrade(url: str) -> None:
 
 def open_database(url: str) -> Engine:
     """An engine; on SQLite, one whose connections behave like those of a server as far as this app can tell."""
-    engine = create_engine(url)
+    # Errors name the statement, never its values: some are hashes of secrets, others names of files.
+    engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine

@@ -7,7 +7,7 @@ the first report that is added.
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import sessionmaker
 
 from core.errors import AppError, ReportNotFound
@@ -45,7 +45,7 @@ class History:
 
 
 class ReportStore:
-    """The reports of every owner, each seen by its own owner only.
+    """The reports of every owner, each seen by its own owner only; an `owner` of None sees those of all.
 
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
@@ -58,24 +58,24 @@ class ReportStore:
         with self._session.begin() as session:
             session.add(_row(report, owner))
 
-    def get(self, report_id: str, *, owner: str) -> Report:
+    def get(self, report_id: str, *, owner: str | None) -> Report:
         """The report of this id.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        wanted = select(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner)
+        wanted = select(ReportRow).where(ReportRow.id == report_id, *_of(owner))
         with self._session() as session:
             row = session.scalar(wanted)
             if row is None:
                 raise _not_found()
             return _report(row)
 
-    def find(self, fingerprint: str, *, owner: str) -> Report | None:
+    def find(self, fingerprint: str, *, owner: str | None) -> Report | None:
         """The owner's newest report of the same file, settings and weights."""
         wanted = (
             select(ReportRow)
-            .where(ReportRow.owner == owner, ReportRow.fingerprint == fingerprint)
+            .where(ReportRow.fingerprint == fingerprint, *_of(owner))
             .order_by(ReportRow.created_at.desc())
             .limit(1)
         )
@@ -84,7 +84,13 @@ class ReportStore:
             return None if row is None else _report(row)
 
     def history(
-        self, *, owner: str, page: int = 1, page_size: int = 20, label: Label | None = None, text: str | None = None
+        self,
+        *,
+        owner: str | None,
+        page: int = 1,
+        page_size: int = 20,
+        label: Label | None = None,
+        text: str | None = None,
     ) -> History:
         """The owner's reports, newest first.
 
@@ -98,7 +104,7 @@ class ReportStore:
         if page < 1 or page_size < 1:
             raise AppError(f"Pages count from 1 and hold at least 1 report, got page {page} of {page_size}.")
         column = ReportRow.__table__.c
-        wanted = [column.owner == owner]
+        wanted = _of(owner)
         if label is not None:
             wanted.append(column.verdict_label == label)
         if text is not None:
@@ -125,16 +131,20 @@ class ReportStore:
             total = session.scalar(select(func.count()).select_from(ReportRow).where(*wanted))
             return History(tuple(HistoryRow(*row) for row in session.execute(rows)), total or 0)
 
-    def delete(self, report_id: str, *, owner: str) -> None:
+    def delete(self, report_id: str, *, owner: str | None) -> None:
         """Removes a report with all that hangs on it.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        unwanted = delete(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner).returning(ReportRow.id)
+        unwanted = delete(ReportRow).where(ReportRow.id == report_id, *_of(owner)).returning(ReportRow.id)
         with self._session.begin() as session:
             if session.scalar(unwanted) is None:
                 raise _not_found()
+
+
+def _of(owner: str | None) -> list[ColumnElement[bool]]:
+    return [] if owner is None else [ReportRow.__table__.c.owner == owner]
 
 
 def _row(report: Report, owner: str) -> ReportRow:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
+from core.people import Role
 from core.reviewing import Decision, Move, State
 from core.types import (
     Basis,
@@ -108,8 +109,8 @@ class HeatBytes(TypeDecorator[np.ndarray]):
 
 
 def _words(kind: type[StrEnum]) -> Enum:
-    """Text rather than the database's own enum, so that a new band needs no migration."""
-    return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
+    """Text rather than the database's own enum, so that a new word needs no migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
 
 
 class Base(DeclarativeBase):
@@ -119,6 +120,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(referred_table_name)s",
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
@@ -136,6 +138,7 @@ class Base(DeclarativeBase):
         State: _words(State),
         Move: _words(Move),
         Decision: _words(Decision),
+        Role: _words(Role),
     }
 
 
@@ -371,3 +374,54 @@ class BandsRow(Base):
     some_signs: Mapped[float]
     strong_signs: Mapped[float]
     why: Mapped[str]
+
+
+class UserRow(Base):
+    """Never removed, since what people did is kept under their names; who leaves is disabled."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[Role]
+    password: Mapped[str]
+    """Hashed with argon2, in its own notation."""
+    disabled: Mapped[bool]
+    created_at: Mapped[str]
+
+
+class SessionRow(Base):
+    """Somebody is logged in, until a moment in seconds since 1970."""
+
+    __tablename__ = "sessions"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 of what the browser keeps."""
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    until_s: Mapped[float]
+
+
+class KeyRow(Base):
+    """A program's way in, under the name and with the role of its user."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    label: Mapped[str]
+    secret: Mapped[str] = mapped_column(unique=True)
+    """SHA-256 of the key."""
+    created_at: Mapped[str]
+    used_at: Mapped[str | None]
+
+
+class AttemptRow(Base):
+    """Somebody tried to log in and was not let in, or not yet, in seconds since 1970."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    """SHA-256 of the name or address: people type passwords in the field for the name."""
+    at_s: Mapped[float]
+
+    __table_args__ = (Index(None, "subject", "at_s"),)

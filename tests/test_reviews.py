@@ -8,6 +8,7 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import event, text
+from storage.audit import AuditLog
 
 from core.errors import AppError, Claimed, InputError, NotAllowed, NotPossible, ReportNotFound
 from core.people import Role, User
@@ -15,7 +16,6 @@ from core.reviewing import AFTER, Bands, Decision, Move, Policy, State
 from core.settings import Settings
 from core.types import Label
 from storage import ReportStore
-from storage.audit import AuditLog
 from storage.database import open_database
 from storage.reviews import COUNTED, Order, Page, ReviewStore, Wanted
 from tests.test_storage import BARE, REPORT

@@ -14,8 +14,9 @@ from detectors import choices
 from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.messages import friendly
+from ui.rights import whose
 from ui.uploads import several_files
-from ui.visit import Answer, Desk, visitor
+from ui.visit import Answer, Desk
 
 
 def endpoints(desk: Desk) -> None:
@@ -63,7 +64,7 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def report(id: str, request: gr.Request) -> dict[str, Any]:
-        return as_json(desk.store.get(id, owner=visitor(None, request)))
+        return as_json(desk.store.get(id, owner=whose(desk, None, request)))
 
     @friendly
     def history(
@@ -72,7 +73,7 @@ def endpoints(desk: Desk) -> None:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
         wanted = Label(label) if label else None
-        return asdict(desk.store.history(owner=visitor(None, request), page=page, label=wanted, text=text or None))
+        return asdict(desk.store.history(owner=whose(desk, None, request), page=page, label=wanted, text=text or None))
 
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
