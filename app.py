@@ -64,14 +64,16 @@ def page(settings: Settings) -> "Blocks":
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, upgrade
+    from storage import ReportStore, open_database
+    from storage import prepare as prepare_database
     from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
-    upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
-    users = UserStore(settings.database_url, session_hours=settings.session_hours) if settings.moderated else None
+    prepare_database(settings.database_url)
+    database = open_database(settings.database_url)
+    store = ReportStore(database)
+    users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
     return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from core.errors import AppError
 
@@ -29,6 +29,8 @@ class Settings(BaseModel):
     mode: Mode = Field(Mode.PUBLIC, alias="TELLTALE_MODE")
     data: Path = Field(ROOT / "data", alias="TELLTALE_DATA")
     """The only folder that is written to: database, uploads while they are analysed, caches."""
+    database: SecretStr | None = Field(None, alias="DATABASE_URL")
+    """A database other than the file in `data`, such as `postgresql://user:password@host/name`."""
     weights: Path | None = Field(None, alias="TELLTALE_WEIGHTS")
     """A folder that is looked in for weights before any download."""
     hub_namespace: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$", alias="TELLTALE_HUB_NAMESPACE")
@@ -94,12 +96,12 @@ class Settings(BaseModel):
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.data / 'telltale.db'}"
+        return self.database.get_secret_value() if self.database else f"sqlite:///{self.data / 'telltale.db'}"
 
     @property
     def uploads(self) -> Path:
         return self.data / "uploads"
 
 
-_FOREIGN = {"TELLTALE_SHARED"}
+_FOREIGN = {"TELLTALE_SHARED", "TELLTALE_TEST_DATABASE_URL"}
 """Variables of that prefix which belong to the tests."""

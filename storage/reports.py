@@ -7,12 +7,11 @@ the first report that is added.
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import ColumnElement, Engine, delete, func, select
 
 from core.errors import AppError, ReportNotFound
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
-from storage.database import open_database
+from storage.database import sessions
 from storage.reviews import queued
 from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
@@ -50,8 +49,8 @@ class ReportStore:
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
 
-    def __init__(self, url: str) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(self, database: Engine | str) -> None:
+        self._session = sessions(database)
 
     def add(self, report: Report, *, owner: str) -> None:
         """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says."""

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import ColumnElement, Engine, func, select, tuple_, update
+from sqlalchemy.orm import Session
 
 from core.errors import Claimed, InputError, NotAllowed, NotPossible, ReportNotFound
 from core.people import Role, User
@@ -35,7 +35,7 @@ from core.settings import Settings
 from core.types import Label, Report
 from storage import audit
 from storage.audit import Action
-from storage.database import open_database
+from storage.database import sessions
 from storage.tables import BandsRow, OpinionRow, PolicyRow, ReportRow, ReviewRow, RulingRow, StepRow
 
 NO_SCORE = -1.0
@@ -114,8 +114,10 @@ class ReviewStore:
     them, `NotAllowed` where it takes another person, and `ReportNotFound`.
     """
 
-    def __init__(self, url: str, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(
+        self, database: Engine | str, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._session = sessions(database)
         self._settings, self._clock = settings, clock
 
     # Looking

@@ -163,6 +163,8 @@ class ReportRow(Base):
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
+    deleted_at: Mapped[str | None]
+    """Since when only this row is left of the report; None while it is whole."""
 
     __table_args__ = (
         Index(None, "owner", "created_at"),
@@ -425,3 +427,31 @@ class AttemptRow(Base):
     at_s: Mapped[float]
 
     __table_args__ = (Index(None, "subject", "at_s"),)
+
+
+class AuditRow(Base):
+    """An entry of the log (`storage.audit`). It points to no row of `reports`, as it outlives them."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    report_id: Mapped[str | None]
+    details: Mapped[str]
+    """Canonical JSON as text: a hash is over bytes."""
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index(None, "report_id", "number"),)
+
+
+class AuditHeadRow(Base):
+    """The end of the log, in the one row that the migration puts there."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))

@@ -14,14 +14,14 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Engine, delete, select, update
+from sqlalchemy.orm import Session
 
 from core.errors import AppError, InputError, NotAllowed
 from core.people import Role, User, role_called, user_name
 from core.settings import Settings
 from storage.attempts import Attempts
-from storage.database import open_database, upgrade
+from storage.database import prepare, sessions
 from storage.tables import KeyRow, SessionRow, UserRow
 
 COMMAND = "python -m storage.users"
@@ -59,8 +59,10 @@ class UserStore:
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
 
-    def __init__(self, url: str, *, session_hours: float = 12, clock: Callable[[], float] = time.time) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(
+        self, database: Engine | str, *, session_hours: float = 12, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._session = sessions(database)
         self._session_s, self._clock = 3600 * session_hours, clock
         self._attempts = Attempts(self._session, clock)
         self._hasher = PasswordHasher()
@@ -272,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         url = Settings.from_env(os.environ).database_url
-        upgrade(url)
+        prepare(url)
         _run(given, UserStore(url))
     except AppError as error:
         print(error, file=sys.stderr)

@@ -8,7 +8,6 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import event, text
-from storage.audit import AuditLog
 
 from core.errors import AppError, Claimed, InputError, NotAllowed, NotPossible, ReportNotFound
 from core.people import Role, User
@@ -16,8 +15,10 @@ from core.reviewing import AFTER, Bands, Decision, Move, Policy, State
 from core.settings import Settings
 from core.types import Label
 from storage import ReportStore
+from storage.audit import AuditLog
 from storage.database import open_database
 from storage.reviews import COUNTED, Order, Page, ReviewStore, Wanted
+from tests.conftest import DATABASES, new_database
 from tests.test_storage import BARE, REPORT
 
 ANNA, BERT = User("anna", Role.REVIEWER), User("bert", Role.REVIEWER)
@@ -382,10 +383,15 @@ def crowd() -> list[Row]:
     return [row(i) for i in range(MANY)]
 
 
-@pytest.fixture(scope="module")
-def full(database_urls) -> Iterator[str]:
+@pytest.fixture(scope="module", params=DATABASES)
+def full(request, tmp_path_factory) -> Iterator[str]:
     """A database of a hundred thousand reports, made by itself: one by one would take minutes."""
-    url = database_urls()
+    with new_database(request, tmp_path_factory.mktemp("full")) as url:
+        _fill(url)
+        yield url
+
+
+def _fill(url: str) -> None:
     engine = open_database(url)
     with engine.connect() as connection:
         # The queue reads no other table, so the reports themselves are not needed.
@@ -397,7 +403,6 @@ def full(database_urls) -> Iterator[str]:
         if engine.dialect.name == "postgresql":
             connection.execute(text("ANALYZE reviews"))  # as its own daemon would in time
         connection.commit()
-    yield url
     engine.dispose()
 
 
