@@ -63,7 +63,7 @@ class ProvenanceJson(TypeDecorator[Provenance]):
     def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Provenance | None:
         if value is None:
             return None
-        return Provenance(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})
+        return Provenance(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})  # type: ignore[arg-type]
 
 
 class MotionBytes(TypeDecorator[Motion]):

@@ -174,15 +174,18 @@ def cards(report: Report) -> Markup:
 
 
 def spread(report: Report, verdict: Verdict, track_id: int | None) -> Markup:
-    """How far the number of the video, or of a person, moved when the clip was changed."""
+    words = spread_words(report, verdict, track_id)
+    return Markup('<p class="quiet">{}</p>').format(words) if words else Markup("")
+
+
+def spread_words(report: Report, verdict: Verdict, track_id: int | None) -> str:
+    """How far the number of the video, or of a person, moved when the clip was changed; empty where nobody tried."""
     trials = [trial for trial in report.trials if trial.track_id == track_id]
     if verdict.fake is None or not trials:
-        return Markup("")
+        return ""
     found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
     each_one = [f"{'not assessed' if t.fake is None else number(t.fake)} {AFTER[t.change]}" for t in trials]
-    return Markup('<p class="quiet">Looked at again: {}. Spread {} to {}.</p>').format(
-        ", ".join(each_one), number(min(found)), number(max(found))
-    )
+    return f"Looked at again: {', '.join(each_one)}. Spread {number(min(found))} to {number(max(found))}."
 
 
 def quality(report: Report) -> Markup:
