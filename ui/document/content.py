@@ -12,6 +12,7 @@ from plots.heatmaps import CONTOURS, draw_for_paper, hottest
 from plots.paper import gauge_svg, timeline_svg
 from plots.style import method_name, person_name
 from preprocessing.quality import BLURRED, TURNED_DEG
+from preprocessing.regions import REGIONS
 from ui.about import CANNOT, MEANINGS, NUMBER
 from ui.document.blocks import Block, Bullets, Card, Document, Drawing, Facts, Headline, Picture, Section, Table, Text
 from ui.exhibits import CAPTION, OCCLUSION_HINT, occlusion_rows
@@ -61,8 +62,9 @@ def evidence(
 
 
 MATRIX_HINT = (
-    "P(manipulated) from 0 to 1 with its 90 % interval. * marks a number that was not calibrated: how often such "
-    "numbers are right was not measured. “skipped” is a method that could not look, “–” one that was not asked."
+    "P(manipulated) from 0 to 1 with its 90 % interval; “together” is what all methods come to. * marks a number that "
+    "was not calibrated: how often such numbers are right was not measured. “skipped” is a method that could not look, "
+    "“–” one that was not asked."
 )
 TIMELINE_HINT = "What was fused, and the methods that scored highest, on the scale on which they count."
 EXHIBITS_HINT = (
@@ -132,23 +134,18 @@ def _card(report: Report, person: Person) -> Card:
 def _matrix(report: Report, people: Sequence[Person]) -> Iterator[Block]:
     """A row for each person and method, a column for each region that anybody was asked about."""
     asked = {finding.region for finding in report.findings}
-    known = dict.fromkeys(region for cls in DETECTORS.values() for region in cls.card.regions)
-    regions = [*(r for r in known if r in asked), *sorted(asked - known.keys())]
+    regions = [region for region in REGIONS if region in asked]
     rows = []
     for person in people:
         mine: dict[str, dict[str, Finding]] = {}
         for finding in (f for f in report.findings if f.track_id == person.id):
             mine.setdefault(_set(report, finding), {})[finding.region] = finding
-        if person.verdict.fake is not None:
-            fused = number(person.verdict.fake) + ("" if person.verdict.basis == "calibrated" else " *")
-            rows.append([person_name(person.id), f"all together: {fused}", *("" for _ in regions)])
-        rows += [
-            [person_name(person.id), method, *(_cell(cells.get(region)) for region in regions)]
-            for method, cells in mine.items()
-        ]
+        first = _person_cell(person)
+        for method, cells in mine.items():
+            rows.append([first, method, *(_cell(cells.get(region)) for region in regions)])
+            first = ""
     if rows:
-        share = 0.58 / len(regions) if regions else 0.0
-        yield Table(["Person", "Method", *regions], rows, [0.14, 0.28, *(share for _ in regions)])
+        yield Table(["Person", "Method", *regions], rows, [0.15, 0.27, *(0.58 / len(regions) for _ in regions)])
     reasons = dict.fromkeys(
         f"{_set(report, f)}, {f.region}: {f.reason}" for f in report.findings if f.status == "skipped" and f.reason
     )
@@ -163,13 +160,24 @@ def _set(report: Report, finding: Finding) -> str:
     return f"{method_title(finding.detector)} ({'/'.join(named.split('/')[:2])})"
 
 
+def _person_cell(person: Person) -> str:
+    verdict, name = person.verdict, person_name(person.id)
+    if verdict.fake is None:
+        return name
+    return f"{name}\ntogether {_number(verdict.fake, verdict.interval, calibrated=verdict.basis == 'calibrated')}"
+
+
 def _cell(finding: Finding | None) -> str:
     if finding is None:
         return "–"
     if finding.fake is None:
         return "skipped"
-    interval = " ({}–{})".format(*map(number, finding.interval)) if finding.interval else ""
-    return number(finding.fake) + interval + ("" if finding.calibrated else " *")
+    return _number(finding.fake, finding.interval, calibrated=finding.calibrated)
+
+
+def _number(fake: float, interval: tuple[float, float] | None, *, calibrated: bool) -> str:
+    range = "\n({}–{})".format(*map(number, interval)) if interval else ""
+    return number(fake) + ("" if calibrated else " *") + range
 
 
 def _timelines(report: Report, people: Sequence[Person]) -> Iterator[Drawing]:
@@ -221,8 +229,8 @@ def _picture(exhibit: Exhibit) -> Picture:
 def _quality(report: Report, people: Sequence[Person]) -> Iterator[Block]:
     scored = sum(finding.status == "scored" for finding in report.findings)
     yield Text(
-        f"{report.video.frames_decoded} frames were decoded. Of {len(report.findings)} questions to methods about "
-        f"people {scored} were answered with a score. Coverage of the verdict: {percent(report.verdict.coverage)}."
+        f"{report.video.frames_decoded} frames were looked at. Methods were asked {len(report.findings)} times about a "
+        f"person and gave a score {scored} times. Coverage of the verdict: {percent(report.verdict.coverage)}."
     )
     heads = [
         "Person",
@@ -265,16 +273,12 @@ def _credentials(report: Report) -> Iterator[Block]:
 
 
 def _methods(report: Report) -> Iterator[Facts]:
-    for detector, used in used_weights(report):
-        cls = DETECTORS.get(detector)
-        about = {
-            "Looks at": cls.card.summary if cls else "",
-            "Source": cls.card.source if cls else "",
-            "Weights": used.id,
-            "SHA-256": used.sha256,
-            "Licence": used.licence,
-        }
-        yield Facts([(name, fact) for name, fact in about.items() if fact], title=method_title(detector))
+    used = used_weights(report)
+    for detector in dict.fromkeys(name for name, _ in used):
+        card = DETECTORS[detector].card if detector in DETECTORS else None
+        about = [("Looks at", card.summary), ("Source", card.source)] if card else []
+        files = [(w.id, f"SHA-256 {w.sha256}, licence {w.licence}") for name, w in used if name == detector]
+        yield Facts([*about, *files], title=method_title(detector))
 
 
 def used_weights(report: Report) -> list[tuple[str, UsedWeights]]:

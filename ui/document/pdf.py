@@ -120,14 +120,15 @@ class _Paper(FPDF):
 
 @cache
 def _letters() -> frozenset[str]:
-    """What both fonts can write, without characters that only steer the direction of others."""
+    """What both fonts can write, without characters that only steer others; of those, the end of a line stays."""
     known = (TTFont(FONTS / name).getBestCmap().keys() for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
-    return frozenset(c for c in map(chr, frozenset.intersection(*map(frozenset, known))) if category(c)[0] != "C")
+    letters = (c for c in map(chr, frozenset.intersection(*map(frozenset, known))) if category(c)[0] != "C")
+    return frozenset(letters) | {"\n"}
 
 
 def _section(paper: _Paper, number: int, section: Section) -> None:
     paper.ln(2 * GAP)
-    paper.keep(35)
+    paper.keep(25 + _height(paper, section.blocks[0]))
     paper.line(paper.l_margin, paper.y, paper.w - paper.r_margin, paper.y)
     paper.ln(GAP)
     paper.write_text(f"{number}. {section.title}", HEAD, bold=True)
@@ -138,7 +139,24 @@ def _section(paper: _Paper, number: int, section: Section) -> None:
         _draw(paper, block)
 
 
+def _height(paper: _Paper, block: Block) -> float:
+    """What a block takes at once, in mm; texts and tables go on where a page ends."""
+    match block:
+        case Drawing():
+            width, height = _shape(block)
+            return block.width * paper.epw * height / width + 8
+        case Picture():
+            return block.height_mm + 14
+        case Card():
+            return 40.0
+        case Table():
+            return 25.0
+        case _:
+            return 12.0
+
+
 def _draw(paper: _Paper, block: Block) -> None:
+    paper.keep(_height(paper, block))
     match block:
         case Headline():
             paper.write_text(f"{MARKS[block.label]} {BANDS[block.label]}", TITLE - 2, bold=True)
@@ -148,17 +166,14 @@ def _draw(paper: _Paper, block: Block) -> None:
             for item in block.items:
                 _beside(paper, "•", item, 4)
         case Facts():
-            paper.keep(20)
             _titled(paper, block.title)
             for name, fact in block.pairs:
                 _beside(paper, name, fact, 44)
         case Table():
             _table(paper, block)
         case Drawing():
-            width, (w, h) = block.width * paper.epw, _shape(block)
-            paper.keep(width * h / w + 8)
             _titled(paper, block.title)
-            paper.image(BytesIO(block.svg.encode()), x=paper.l_margin, w=width, h=width * h / w)
+            paper.image(BytesIO(block.svg.encode()), x=paper.l_margin, w=block.width * paper.epw)
             paper.set_x(paper.l_margin)
         case Picture():
             _picture(paper, block)
@@ -206,14 +221,12 @@ def _table(paper: _Paper, block: Table) -> None:
 def _picture(paper: _Paper, picture: Picture) -> None:
     width, height = size_px(picture.jpeg)
     height_mm = min(picture.height_mm, paper.epw * height / width)
-    paper.keep(height_mm + 14)
     paper.image(BytesIO(picture.jpeg), x=paper.l_margin, h=height_mm, alt_text=picture.words)
     paper.set_x(paper.l_margin)
     paper.write_text(picture.caption, SMALL, grey=QUIET)
 
 
 def _card(paper: _Paper, card: Card) -> None:
-    paper.keep(40)
     top, page, indent_mm = paper.y, paper.page_no(), 0.0
     if card.picture:
         indent_mm = card.picture.height_mm + 4
