@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from storage import ReportStore
+from ui.document import Format, write_document
 from ui.messages import duration
 from ui.uploads import discard, is_upload
 
@@ -131,6 +133,10 @@ class Desk:
                     yield step
         finally:
             discard(files, self.settings.uploads)
+
+    def document(self, report: Report, format: Format) -> bytes:
+        """The evidence report on a report, as of now."""
+        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _door(self, upload: str | None) -> Path:
         if not upload:

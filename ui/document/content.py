@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 
 from analysis.disagreement import method_title
+from analysis.explanation import explain_spread
 from analysis.weighing import fused_lines
 from core.settings import VERSION
-from core.types import Decision, Exhibit, Finding, Label, Person, Report, UsedWeights
+from core.types import Decision, Exhibit, Finding, Label, Person, Report, UsedWeights, Verdict
 from detectors import DETECTORS
 from plots.heatmaps import CONTOURS, draw_for_paper, hottest
 from plots.paper import gauge_svg, timeline_svg
@@ -21,7 +22,6 @@ from ui.messages import BANDS, MARKS, clock, number, percent
 from ui.provenance import HINT as CREDENTIALS_HINT
 from ui.provenance import TITLE as CREDENTIALS
 from ui.provenance import credentials_facts, credentials_words
-from ui.result import spread_words
 
 MAX_PEOPLE = 12
 """Who scored highest, so that a crowd still makes a document one can read; the JSON has everybody."""
@@ -98,7 +98,7 @@ def _verdict(report: Report) -> list[Block]:
         Text(verdict.reason),
         *([Drawing(gauge_svg(verdict), width=0.5)] if verdict.fake is not None else []),
         Text(numbers(verdict)),
-        *_spread(report, None),
+        *_spread(report, verdict),
         Text("What the words mean", quiet=True),
         Table(
             ["Verdict", "It means"],
@@ -109,9 +109,8 @@ def _verdict(report: Report) -> list[Block]:
     ]
 
 
-def _spread(report: Report, track_id: int | None) -> Iterator[Text]:
-    verdict = next((p.verdict for p in report.tracks if p.id == track_id), report.verdict)
-    words = spread_words(report, verdict, track_id)
+def _spread(report: Report, verdict: Verdict, track_id: int | None = None) -> Iterator[Text]:
+    words = explain_spread(verdict, [trial for trial in report.trials if trial.track_id == track_id])
     if words:
         yield Text(words, quiet=True)
 
@@ -125,7 +124,7 @@ def _card(report: Report, person: Person) -> Card:
             Text(f"{MARKS[verdict.label]} {BANDS[verdict.label]}"),
             Text(numbers(verdict), quiet=True),
             Text(f"In the picture from {clock(person.start_s)} to {clock(person.end_s)}.", quiet=True),
-            *_spread(report, person.id),
+            *_spread(report, verdict, person.id),
             Text(verdict.reason),
         ],
     )
