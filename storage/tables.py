@@ -4,6 +4,7 @@ An attribute has the name of the record's field. A record inside a record is a c
 a prefix, such as `video_name`. Column types are those SQLite and PostgreSQL share.
 """
 
+from dataclasses import asdict
 from enum import StrEnum
 from io import BytesIO
 from typing import Any, ClassVar
@@ -33,6 +34,7 @@ from core.types import (
     Label,
     Motion,
     Options,
+    Provenance,
     Quality,
     Thoroughness,
     UsedWeights,
@@ -50,6 +52,21 @@ class JsonTuple(TypeDecorator[tuple[Any, ...]]):
 
     def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...] | None:
         return None if value is None else tuple(value)
+
+
+class ProvenanceJson(TypeDecorator[Provenance]):
+    """Credentials as they are told: nobody looks for a report by them."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Provenance | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else asdict(value)
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Provenance | None:
+        if value is None:
+            return None
+        return Provenance(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})  # type: ignore[arg-type]
 
 
 class MotionBytes(TypeDecorator[Motion]):
@@ -130,6 +147,7 @@ class Base(DeclarativeBase):
         tuple[float, ...]: JsonTuple,
         tuple[float, float]: JsonTuple,
         Motion: MotionBytes,
+        Provenance: ProvenanceJson,
         np.ndarray: HeatBytes,
         Thoroughness: String(16),
         Basis: String(24),
@@ -165,6 +183,7 @@ class ReportRow(Base):
     device: Mapped[str]
     deleted_at: Mapped[str | None]
     """Since when only this row is left of the report; None while it is whole."""
+    provenance: Mapped[Provenance | None]
 
     __table_args__ = (
         Index(None, "owner", "created_at"),
