@@ -20,6 +20,7 @@ from core.types import (
     Exhibit,
     Finding,
     Label,
+    Likeness,
     Motion,
     Occlusion,
     Options,
@@ -118,6 +119,7 @@ REPORT = Report(
         Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
     ),
     provenance=PROVENANCE,
+    likeness=Likeness(np.float32([0.04, 1 / 3]), np.arange(16, dtype=np.uint8).reshape(2, 8)),
 )
 
 BARE = Report(
@@ -157,6 +159,8 @@ def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(st
     assert back == REPORT
     assert kinds(asdict(back)) == kinds(asdict(REPORT))
     assert [person.motion is None for person in back.tracks] == [False, True]
+    np.testing.assert_array_equal(back.likeness.time_s, REPORT.likeness.time_s)
+    np.testing.assert_array_equal(back.likeness.hashes, REPORT.likeness.hashes)
 
 
 def test_a_report_without_anything_optional_comes_back_whole(store):
