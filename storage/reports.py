@@ -13,6 +13,7 @@ from core.errors import AppError, ReportNotFound
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.database import sessions
 from storage.outbox import tell_analysed
+from storage.reviews import queued
 from storage.tables import ExhibitRow, FindingRow, LikenessRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
@@ -154,6 +155,7 @@ def _of(owner: str | None) -> list[ColumnElement[bool]]:
 def _row(report: Report, owner: str) -> ReportRow:
     return ReportRow(
         owner=owner,
+        review=queued(report),
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
