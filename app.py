@@ -66,6 +66,7 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.reviews import ReviewStore
     from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
@@ -74,8 +75,9 @@ def page(settings: Settings) -> "Blocks":
     database = open_database(settings.database_url)
     store = ReportStore(database)
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    queue = ReviewStore(database, settings) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue))
 
 
 def serve(settings: Settings) -> None:

@@ -64,7 +64,7 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def report(id: str, request: gr.Request) -> dict[str, Any]:
-        return as_json(desk.store.get(id, owner=whose(desk, None, request)))
+        return as_json(desk.report(id, None, request))
 
     @friendly
     def history(
