@@ -13,11 +13,11 @@ from core.errors import AppError, ReportNotFound
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.database import sessions
 from storage.reviews import queued
-from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
+from storage.tables import ExhibitRow, FindingRow, LikenessRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
-PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials", "likeness")
 """The fields of a `Report` that have tables of their own."""
 
 
@@ -155,6 +155,7 @@ def _row(report: Report, owner: str) -> ReportRow:
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
         occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
         trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        likeness=LikenessRow(likeness=report.likeness) if report.likeness else None,
         **_copy(report, *_names(Report, *PARTS)),
     )
 
@@ -174,6 +175,7 @@ def _report(row: ReportRow) -> Report:
         exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
         occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
         trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        likeness=row.likeness.likeness if row.likeness else None,
         **_copy(row, *_names(Report, *PARTS)),
     )
 

@@ -23,10 +23,12 @@ from core.types import (
     Exhibit,
     Finding,
     Label,
+    Likeness,
     Motion,
     Occlusion,
     Options,
     Person,
+    Provenance,
     Quality,
     Report,
     Trial,
@@ -95,6 +97,10 @@ EXHIBIT = Exhibit(
 
 OCCLUSION = Occlusion(track_id=7, region="mouth", fake=0.1 + 0.2, hidden=1 / 7, moved={"lipforensics/own": -1 / 3})
 
+PROVENANCE = Provenance(
+    *("broken", "Anna", "2026-01-02T03:04:05Z", "Paint 1", "holiday", ("c2pa.edited",), ("beach.jpg",), ("changed",))
+)
+
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
 
 REPORT = Report(
@@ -116,6 +122,8 @@ REPORT = Report(
         Trial("scaled", None, Label.SOME_SIGNS, 0.61, "It moved."),
         Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
     ),
+    provenance=PROVENANCE,
+    likeness=Likeness(np.float32([0.04, 1 / 3]), np.arange(16, dtype=np.uint8).reshape(2, 8)),
 )
 
 BARE = Report(
@@ -146,7 +154,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(database_url):
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
     records = (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT)
-    for record in (*records, REPORT.trials[0]):
+    for record in (*records, REPORT.trials[0], PROVENANCE):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -155,6 +163,8 @@ def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(st
     assert back == REPORT
     assert kinds(asdict(back)) == kinds(asdict(REPORT))
     assert [person.motion is None for person in back.tracks] == [False, True]
+    np.testing.assert_array_equal(back.likeness.time_s, REPORT.likeness.time_s)
+    np.testing.assert_array_equal(back.likeness.hashes, REPORT.likeness.hashes)
 
 
 def test_a_report_without_anything_optional_comes_back_whole(store):

@@ -91,7 +91,7 @@ class ReviewPanel:
                 with gr.Column(scale=2, min_width=320):
                     self._seen = gr.HTML()
                     self._faces = gr.HTML()
-                    self._view = ReportView("queue", find, secret, desk.settings)
+                    self._view = ReportView("queue", find, secret, desk)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),

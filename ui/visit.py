@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -22,6 +23,7 @@ from core.weights import Weights
 from storage import ReportStore
 from storage.reviews import ReviewStore
 from storage.users import UserStore
+from ui.document import Format, write_document
 from ui.messages import duration
 from ui.rights import require, whose
 from ui.uploads import discard, is_upload
@@ -166,6 +168,10 @@ class Desk:
                     yield step
         finally:
             discard(files, self.settings.uploads)
+
+    def document(self, report: Report, format: Format) -> bytes:
+        """The evidence report on a report, as of now."""
+        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _not_hidden(self, report: Report, request: gr.Request) -> None:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
