@@ -68,6 +68,7 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.reviews import ReviewStore
     from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
@@ -76,8 +77,9 @@ def page(settings: Settings) -> "Blocks":
     database = open_database(settings.database_url)
     store = ReportStore(database, moderated=settings.moderated)
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    queue = ReviewStore(database, settings) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue))
 
 
 def serve(settings: Settings) -> None:

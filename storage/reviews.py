@@ -36,6 +36,7 @@ from core.types import Label, Report
 from storage import audit
 from storage.audit import Action
 from storage.database import sessions
+from storage.outbox import tell_decided
 from storage.tables import BandsRow, OpinionRow, PolicyRow, ReportRow, ReviewRow, RulingRow, StepRow
 
 NO_SCORE = -1.0
@@ -276,6 +277,7 @@ class ReviewStore:
                 self._opine(session, row, user, decision, blind)
             self._step(session, row, user, move, note, why, ruling)
             details = {"decision": decision, "policy": rule.id, "note": note, "blind": blind, "why": why}
+            tell_decided(session, report_id=report_id, at=self._now(), decision=decision, policy=rule.id)
             self._note(session, user, Action.DECIDED, report_id, details | {"state": row.state})
             return row.state
 

@@ -463,8 +463,13 @@ def test_at_a_hundred_thousand_reports_pages_hold_what_they_should_both_ways(ful
     assert rest.after is None
 
 
-@pytest.mark.parametrize(("wanted", "order", "fits"), WALKS.values(), ids=WALKS)
-def test_a_page_is_read_along_an_index_and_nothing_is_sorted(full, clock, wanted, order, fits):
+NARROW = {"text", "all at once"}
+"""What a part of a name or much at once narrows down to a few, a server may rather find by one pass, and sort."""
+
+
+@pytest.mark.parametrize("walk", [name for name in WALKS if name not in NARROW])
+def test_a_page_is_read_along_an_index_and_nothing_is_sorted(full, clock, walk):
+    wanted, order, _ = WALKS[walk]
     store, asked = opened(full, clock), []
     engine = store._session.kw["bind"]
     event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2:4]))

@@ -15,6 +15,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
+from core.people import Role, User
+from core.reviewing import Decision, Policy
+from core.settings import Settings
 from core.types import (
     Contributions,
     Exhibit,
@@ -35,6 +38,7 @@ from core.types import (
     Weighing,
 )
 from storage import History, HistoryRow, ReportStore, database, upgrade
+from storage.reviews import ReviewStore
 from storage.tables import Base
 
 ANNA, BERT = "anna", "bert"
@@ -188,6 +192,10 @@ def test_a_heat_map_keeps_its_shape_and_its_values_within_the_stated_error(store
 
 def test_a_deleted_report_leaves_no_row_in_any_table(database_url, store):
     store.add(REPORT, owner=ANNA)
+    reviews, lead = ReviewStore(database_url, Settings.from_env({})), User("lea", Role.LEAD)
+    reviews.keep_policy(lead, Policy("P", "A policy", ""))
+    reviews.give_opinion(REPORT.id, lead, Decision.MANIPULATED)
+    reviews.decide(REPORT.id, lead, Decision.MANIPULATED, "P")
     with connected(database_url) as connection:
         assert all(rows(connection).values())
     store.delete(REPORT.id, owner=ANNA)

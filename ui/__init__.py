@@ -6,14 +6,14 @@ from typing import Any
 import gradio as gr
 
 from core.settings import Settings
-from core.types import Report
 from ui.about import about_tab
 from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
 from ui.messages import QUICK
-from ui.rights import whose
+from ui.quality import quality_tab
+from ui.queue import queue_tab
 from ui.uploads import keep_uploads_apart
 from ui.visit import Desk, new_secret
 
@@ -35,14 +35,18 @@ def build(desk: Desk) -> gr.Blocks:
             "and shows where, when and by which method.</p></header>"
         )
 
-        def find(report_id: str, secret: str | None, request: gr.Request) -> Report:
-            return desk.store.get(report_id, owner=whose(desk, secret, request))
-
         with gr.Tabs():
             with gr.Tab("Analyze"):
-                analyze_tab(desk, secret, find)
-            with gr.Tab("History") as history:
-                history_tab(desk, secret, find, opened=history)
+                analyze_tab(desk, secret, desk.report)
+            if desk.queue:
+                with gr.Tab("Queue", elem_id="queue-tab") as queue:
+                    queue_tab(desk, secret, desk.report, opened=queue)
+                with gr.Tab("Quality") as quality:
+                    quality_tab(desk, opened=quality)
+            else:
+                # At the desk, the queue lists everything there is.
+                with gr.Tab("History") as history:
+                    history_tab(desk, secret, desk.report, opened=history)
             with gr.Tab("Detectors"):
                 detectors_tab(desk)
             with gr.Tab("About"):
@@ -62,7 +66,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     theme.set(body_text_color_subdued_dark="*neutral_400", block_info_text_color_dark="*neutral_400")
     # Not through `css=`, which reaches the inside of the page only and breaks selectors that hold a comma.
     style = f"<style>{(ASSETS / 'telltale.css').read_text(encoding='utf-8')}</style>"
-    script = f"<script>{(ASSETS / 'telltale.js').read_text(encoding='utf-8')}</script>"
+    scripts = ["telltale.js", "queue.js"] if settings.moderated else ["telltale.js"]
+    script = "".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in scripts)
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,

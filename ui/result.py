@@ -88,7 +88,7 @@ class ReportView:
             weights = asked(event.weights)
             if not weights:
                 return "", []
-            anew = reweigh(find(report_id, secret, request), weights, desk.settings)
+            anew = reweigh(find(report_id, secret, request), weights, desk.in_force)
             return preview(anew), yours(fused_lines(anew))
 
         weighed = self._panel.apply(

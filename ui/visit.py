@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -15,12 +15,13 @@ import gradio as gr
 
 from analysis.costs import learn
 from analysis.pipeline import Order
-from core.errors import Cancelled, InputError
+from core.errors import Cancelled, InputError, NotAllowed
 from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from storage import ReportStore
+from storage.reviews import ReviewStore
 from storage.users import UserStore
 from ui.document import Format, write_document
 from ui.messages import duration
@@ -80,7 +81,7 @@ def follow(
 class Desk:
     """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`.
 
-    `users` is None on a public page: that is how the two modes are told apart.
+    `users` and `queue` are None on a public page: that is how the two modes are told apart.
     """
 
     settings: Settings
@@ -90,6 +91,34 @@ class Desk:
     analyze: Callable[..., Report]
     follow: Callable[..., Iterator[Progress | Report]] = follow
     users: UserStore | None = None
+    queue: ReviewStore | None = None
+
+    @property
+    def reviews(self) -> ReviewStore:
+        """What people decide.
+
+        Raises:
+            NotAllowed: this page is public, and nobody decides anything.
+        """
+        if self.queue is None:
+            raise NotAllowed("This belongs to the moderators' desk; this page is public and nobody decides here.")
+        return self.queue
+
+    @property
+    def in_force(self) -> Settings:
+        """The settings, with the thresholds that a lead put in their place."""
+        return self.settings.model_copy(update=asdict(self.queue.bands())) if self.queue else self.settings
+
+    def report(self, report_id: str, secret: str | None, request: gr.Request) -> Report:
+        """A report that this request may see with all its scores.
+
+        Raises:
+            ReportNotFound: there is none, or it is another visitor's.
+            NotAllowed: the reviewer has to give an opinion first.
+        """
+        report = self.store.get(report_id, owner=whose(self, secret, request))
+        self._not_hidden(report, request)
+        return report
 
     def visit(
         self,
@@ -115,15 +144,17 @@ class Desk:
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
                 raise InputError(f"There is no thoroughness called {options.thoroughness!r}; choose among: {kinds}.")
-            order = self.take_order(path, options, self.settings, self.manifest, genuine)
+            settings = self.in_force
+            order = self.take_order(path, options, settings, self.manifest, genuine)
             known = self.store.find(order.fingerprint, owner=reach)
             if known:
+                self._not_hidden(known, request)
                 yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
                 return
             arguments = {
                 "name": path.name,
                 "options": options,
-                "settings": self.settings,
+                "settings": settings,
                 "manifest": self.manifest,
                 "references": genuine,
                 "order": order,
@@ -141,6 +172,12 @@ class Desk:
     def document(self, report: Report, format: Format) -> bytes:
         """The evidence report on a report, as of now."""
         return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def _not_hidden(self, report: Report, request: gr.Request) -> None:
+        if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
+            raise NotAllowed(
+                "This clip waits for your opinion: claim it in the queue and say what you hold of it first."
+            )
 
     def _door(self, upload: str | None) -> Path:
         if not upload:
