@@ -69,6 +69,7 @@ def page(settings: Settings) -> "Blocks":
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
     from storage.reviews import ReviewStore
+    from storage.similar import Similar
     from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
@@ -78,8 +79,9 @@ def page(settings: Settings) -> "Blocks":
     store = ReportStore(database, moderated=settings.moderated)
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
+    similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue))
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar))
 
 
 def serve(settings: Settings) -> None:

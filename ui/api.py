@@ -11,19 +11,21 @@ from gradio.data_classes import FileData
 from analysis.costs import cost_of, costs
 from core.contract import as_json
 from core.errors import InputError
+from core.people import Role
 from core.types import Label, Options, Thoroughness
 from detectors import choices
 from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.document import Format, file_name, read_format
 from ui.messages import friendly
-from ui.rights import whose
+from ui.rights import require, whose
+from ui.similar import as_rows, sightings
 from ui.uploads import put_apart, several_files
 from ui.visit import Answer, Desk
 
 
 def endpoints(desk: Desk) -> None:
-    """`/analyze`, `/detectors`, `/report` and `/history`."""
+    """`/analyze`, `/detectors`, `/report`, `/history`, and at the moderators' desk `/similar`."""
 
     @friendly
     def analyze(
@@ -84,6 +86,12 @@ def endpoints(desk: Desk) -> None:
         wanted = Label(label) if label else None
         return asdict(desk.store.history(owner=whose(desk, None, request), page=page, label=wanted, text=text or None))
 
+    @friendly
+    def similar(id: str, request: gr.Request) -> list[dict[str, Any]]:
+        user = require(desk, request, Role.VIEWER)
+        desk.report(id, None, request)  # not from who has to give an opinion on this clip first
+        return as_rows(sightings(desk, id, user))
+
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
         inputs = [
@@ -117,3 +125,9 @@ def endpoints(desk: Desk) -> None:
         queue=False,
     )
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
+    gr.api(
+        similar,
+        api_name="similar",
+        api_description="Other reports on the same file, or on nearly the same clip, with what was decided.",
+        queue=False,
+    )

@@ -17,6 +17,7 @@ from ui.markup import each, titled
 from ui.messages import DECISIONS, MOVES, QUICK, STATES, clock, friendly
 from ui.result import ReportView, quality
 from ui.rights import require
+from ui.similar import sightings, similar_table
 from ui.visit import Desk
 
 CHOICES = [(words, decision.value) for decision, words in DECISIONS.items()]
@@ -25,6 +26,12 @@ BLIND = (
     "Look at the clip and say what you hold of it. Scores, and what others decided, are sent to this page only after "
     "that; your opinion is kept as it is, and your decision may differ."
 )
+
+OPEN_BUTTONS = """element.addEventListener('click', (event) => {
+  const { report } = event.target.closest('button[data-report]')?.dataset ?? {};
+  if (report) trigger('click', { report });
+});"""
+"""For tables whose rows have a button that opens a report."""
 
 
 def rule(
@@ -89,13 +96,13 @@ class ReviewPanel:
                         self._appeal = gr.Button("Appeal", visible=False, elem_id="case-appeal", min_width=90)
                     self._trail = gr.HTML()
                 with gr.Column(scale=2, min_width=320):
-                    self._seen = gr.HTML()
+                    self.seen = gr.HTML(js_on_load=OPEN_BUTTONS)
                     self._faces = gr.HTML()
                     self._view = ReportView("queue", find, secret, desk)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
-            *(self._escalate, self._appeal, self._trail, self._seen, self._faces, *self._view.outputs),
+            *(self._escalate, self._appeal, self._trail, self.seen, self._faces, *self._view.outputs),
         ]
         self._acts()
 
@@ -195,7 +202,7 @@ class ReviewPanel:
             self._escalate: gr.update(visible=decides and queued.state is not State.ESCALATED),
             self._appeal: gr.update(visible=works and not is_open),
             self._trail: trail(review),
-            self._seen: "" if hidden else seen_before(desk, report, user),
+            self.seen: "" if hidden else similar_table(sightings(desk, report_id, user)),
             self._faces: faces(report) if hidden else "",
         } | (self._view.hide() if hidden else self._view.show(report))
 
@@ -285,8 +292,3 @@ def faces(report: Report) -> Markup:
         Markup('<div class="faces">{}</div>').format(pictures) if report.tracks else Markup("<p>No face was found.</p>")
     )
     return titled("People in the video", "Scores come after your opinion.") + found + quality(report)
-
-
-def seen_before(desk: Desk, report: Report, user: User) -> Markup:
-    """Earlier decisions on the same clip; where to add those on clips that look alike."""
-    return Markup("")
