@@ -284,7 +284,8 @@ class ReviewStore:
             self._may_decide(session, row, user)
             rule = session.get(PolicyRow, policy)
             if rule is None or not rule.active:
-                raise InputError(f"There is no active policy {policy!r}; {_choose(_policies(session))}.")
+                missing = f"There is no active policy {policy!r}" if policy else "A decision rests on a policy"
+                raise InputError(f"{missing}; {_choose(_policies(session))}.")
             move, why = self._move(session, row, user, decision, ask_second, due)
             ruling = RulingRow(decision=decision, policy=rule.id, policy_title=rule.title, blind=blind)
             if blind:

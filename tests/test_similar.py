@@ -1,19 +1,28 @@
 """The same clip is found again, and other clips are not."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.errors import ReportNotFound
+from core.people import Role, User
+from core.reviewing import Decision, Policy
+from core.settings import Settings
 from core.types import Frame, Likeness
 from preprocessing.likeness import MOST, Watcher, hash_picture
 from storage import ReportStore
 from storage.lookup import Alike, Clips, Index
+from storage.reviews import ReviewStore
 from storage.similar import Similar
 from tests.test_storage import ANNA, BARE, BERT
+from ui.similar import as_rows, sightings, similar_table
+from ui.visit import Desk
 
 RATE_HZ = 25
+TAG = '<img src=x onerror="alert(1)">'
 
 
 def random_likeness(n: int, seed: int = 0) -> Likeness:
@@ -141,3 +150,48 @@ def test_what_others_add_and_delete_meanwhile_is_seen(database_url):
 def test_a_report_that_never_was_is_like_nothing_and_said_so(database_url):
     with pytest.raises(ReportNotFound, match="no report of this id"):
         Similar(database_url).matches("nothing")
+
+
+LEA, ANNA_REVIEWS = User("lea", Role.LEAD), User("anna", Role.REVIEWER)
+
+
+def moderated(database_url: str, **chosen: str) -> Desk:
+    settings = Settings.from_env({"TELLTALE_MODE": "moderation"} | chosen)
+    store, queue = ReportStore(database_url), ReviewStore(database_url, settings)
+    none = SimpleNamespace()
+    return Desk(settings, {}, store, none, none, users=none, queue=queue, similar=Similar(database_url))
+
+
+def test_an_earlier_decision_on_a_copy_is_told_with_its_date(database_url):
+    clip, desk = random_likeness(40), moderated(database_url)
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, "copy", Likeness(clip.time_s[:20], clip.hashes[10:30]), sha256="bb")
+    desk.reviews.keep_policy(LEA, Policy("P", "A policy", ""))
+    desk.reviews.decide("first", LEA, Decision.MANIPULATED, "P")
+    found = sightings(desk, "copy", ANNA_REVIEWS)
+    (row,) = as_rows(found)
+    assert (row["report_id"], row["decision"], row["state"], row["offset_s"]) == ("first", "manipulated", "decided", 5)
+    assert row["decided_at"][:10] == str(datetime.now(UTC).date())
+    page = similar_table(found)
+    assert "Manipulated" in page
+    assert "100\N{NO-BREAK SPACE}% of the pictures, from 0:05.0 of that clip" in page
+    assert 'data-report="first"' in page
+    assert similar_table([]) == ""
+
+
+def test_what_a_reviewer_has_to_judge_first_is_told_without_its_scores(database_url):
+    clip, desk = random_likeness(20), moderated(database_url, TELLTALE_BLIND_FIRST="1")
+    add(database_url, "first", clip, sha256="aa", owner=BERT)
+    add(database_url, "copy", clip, sha256="bb", owner=BERT)
+    (row,) = as_rows(sightings(desk, "copy", ANNA_REVIEWS))
+    assert row["label"] is None
+    assert as_rows(sightings(desk, "copy", LEA))[0]["label"] is BARE.verdict.label
+
+
+def test_a_name_with_markup_is_shown_and_never_run(database_url):
+    clip, desk = random_likeness(20), moderated(database_url)
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, TAG, clip, sha256="bb")
+    page = similar_table(sightings(desk, "first", LEA))
+    assert TAG not in page
+    assert "&lt;img" in page

@@ -40,6 +40,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], bands: Iterabl
     )
 
 
+def refused(sentence: str) -> Markup:
+    """Why something was not done."""
+    return Markup('<p class="refused" role="alert">{}</p>').format(sentence)
+
+
 def boxed(kind: str, label: Label, body: Markup) -> Markup:
     """A box with the colour of a verdict at its side."""
     return Markup('<article class="{}" style="{}">{}</article>').format(kind, _style(label), body)

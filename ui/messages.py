@@ -101,6 +101,14 @@ def told(steps: Iterator[T]) -> Iterator[T | Refusal]:
         yield Refusal(_sentence(error))
 
 
+def tried(act: Callable[[], T]) -> T | Refusal:
+    """The same for what is done at once: Gradio shows no error of an event that does not wait in its queue."""
+    try:
+        return act()
+    except Exception as error:
+        return Refusal(_sentence(error))
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, AppError | gr.Error):
         return str(error.message if isinstance(error, gr.Error) else error)

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from core.people import Role, User
 from core.reviewing import Policy
 from storage.reviews import MAX_ID, MAX_NOTE, MAX_TITLE
-from ui.markup import each
-from ui.messages import QUICK, friendly
+from ui.markup import each, refused
+from ui.messages import QUICK, Refusal, friendly, tried
 from ui.rights import require
 from ui.visit import Desk
 
@@ -28,6 +28,7 @@ def policies_section(desk: Desk, *, opened: gr.Tab) -> None:
                 title = gr.Textbox(label="Title", max_length=MAX_TITLE, scale=3, min_width=200)
             text = gr.Textbox(label="Text", max_length=MAX_NOTE, lines=3)
             active = gr.Checkbox(True, label="Decisions may rest on it")
+            note = gr.HTML()
             save = gr.Button("Save policy", size="sm")
 
     def shown(user: User) -> dict[Any, Any]:
@@ -45,6 +46,7 @@ def policies_section(desk: Desk, *, opened: gr.Tab) -> None:
             title: policy.title,
             text: policy.text,
             active: policy.active,
+            note: "",
         }
 
     @friendly
@@ -59,13 +61,13 @@ def policies_section(desk: Desk, *, opened: gr.Tab) -> None:
     @friendly
     def keep(id: str, title: str, text: str, active: bool, request: gr.Request) -> dict[Any, Any]:
         user = require(desk, request, Role.LEAD)
-        desk.reviews.keep_policy(user, Policy(id or "", title or "", text or "", bool(active)))
-        return shown(user)
+        kept = tried(lambda: desk.reviews.keep_policy(user, Policy(id or "", title or "", text or "", bool(active))))
+        return {note: refused(kept.sentence)} if isinstance(kept, Refusal) else shown(user)
 
-    fields = [id, title, text, active]
-    everything = [listed, form, which, *fields]
+    fields, filling = [id, title, text, active], [id, title, text, active, note]
+    everything = [listed, form, which, *filling]
     opened.select(show, None, everything, **QUICK)
-    which.input(pick, which, fields, **QUICK)
+    which.input(pick, which, filling, **QUICK)
     save.click(keep, fields, everything, **QUICK)
 
 

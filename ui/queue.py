@@ -15,8 +15,8 @@ from core.types import Label
 from detectors import DETECTORS
 from storage.reviews import COUNTED, Order, Page, Wanted
 from ui.exhibits import Find
-from ui.markup import band, each, table, titled
-from ui.messages import BANDS, DECISIONS, QUICK, STATES, friendly, number
+from ui.markup import band, each, refused, table, titled
+from ui.messages import BANDS, DECISIONS, QUICK, STATES, Refusal, friendly, number, tried
 from ui.policies import policies_section
 from ui.reviewing import OPEN_BUTTONS, ReviewPanel, chip
 from ui.rights import require
@@ -67,10 +67,12 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
             until = gr.Textbox(label="To day (UTC)", max_length=10, min_width=120, placeholder="2026-01-31")
             reviewer = gr.Textbox(label="Decided by", max_length=40, min_width=120)
         with gr.Row(elem_classes="pager"):
-            take = gr.Button("Take the next one", variant="primary", size="sm", min_width=160, elem_id="queue-take")
-            back = gr.Button("←", size="sm", min_width=60, interactive=False, elem_id="queue-back")
+            take = gr.Button(
+                "Take the next one (n)", variant="primary", size="sm", scale=0, min_width=200, elem_id="queue-take"
+            )
+            back = gr.Button("← [", size="sm", scale=0, min_width=70, interactive=False, elem_id="queue-back")
             where = gr.HTML(elem_classes="where", min_width=120)
-            forth = gr.Button("→", size="sm", min_width=60, interactive=False, elem_id="queue-forth")
+            forth = gr.Button("] →", size="sm", scale=0, min_width=70, interactive=False, elem_id="queue-forth")
         rows = gr.HTML(js_on_load=OPEN_BUTTONS, elem_id="queue-rows")
         policies_section(desk, opened=opened)
     panel = ReviewPanel(desk, secret, find)
@@ -78,8 +80,14 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
     filters = [show, text, order, label, detector, persons, since, until, reviewer]
 
     def listed(user: User, given: tuple[str, ...], **place: str) -> dict[Any, Any]:
-        wanted, chosen = asked(user, given)
-        page = desk.reviews.queue(user, wanted, chosen, size=PAGE_SIZE, **{k: v for k, v in place.items() if v})
+        def look() -> Page:
+            wanted, chosen = asked(user, given)
+            before, after = place.get("before") or None, place.get("after") or None
+            return desk.reviews.queue(user, wanted, chosen, before=before, after=after, size=PAGE_SIZE)
+
+        page = tried(look)
+        if isinstance(page, Refusal):
+            return {rows: refused(page.sentence)}
         return {
             before: page.before or "",
             after: page.after or "",
@@ -102,14 +110,18 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
 
     @friendly
     def open_one(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        return panel.open(str(event.report), require(desk, request, Role.VIEWER)) | {listing: gr.update(visible=False)}
+        user = require(desk, request, Role.VIEWER)
+        shown = tried(lambda: panel.open(str(event.report), user))
+        if isinstance(shown, Refusal):
+            return {rows: refused(shown.sentence)}
+        return shown | {listing: gr.update(visible=False)}
 
     @friendly
     def take_next(request: gr.Request, *given: str) -> dict[Any, Any]:
         user = require(desk, request, Role.REVIEWER)
-        report_id = desk.reviews.claim_next(user, *asked(user, given))
-        if report_id is None:
-            return leave_to(user, given) | {rows: NOTHING_LEFT}
+        report_id = tried(lambda: desk.reviews.claim_next(user, *asked(user, given)))
+        if report_id is None or isinstance(report_id, Refusal):
+            return leave_to(user, given) | {rows: refused(report_id.sentence) if report_id else NOTHING_LEFT}
         return panel.open(report_id, user) | {listing: gr.update(visible=False)}
 
     @friendly
@@ -128,8 +140,8 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
     gr.on(changed, turning(), [*places, *filters], page_of_list, **QUICK)
     back.click(turning("before"), [*places, *filters], page_of_list, **QUICK)
     forth.click(turning("after"), [*places, *filters], page_of_list, **QUICK)
-    for table_of in (rows, panel.seen):
-        panel.settle_after(table_of.click(open_one, None, [listing, *panel.outputs], **QUICK))
+    for reports in (rows, panel.seen):
+        panel.settle_after(reports.click(open_one, None, [listing, rows, *panel.outputs], **QUICK))
     for button in (take, panel.next):
         panel.settle_after(button.click(take_next, filters, both, **QUICK))
     panel.back.click(leave, filters, both, **QUICK)

@@ -1,6 +1,7 @@
 """An open report at the moderators' desk: where it stands, the opinion that comes first, the decision, the trail."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -9,12 +10,12 @@ from markupsafe import Markup
 from analysis.second_look import second_look
 from core.errors import InputError
 from core.people import Role, User
-from core.reviewing import Decision, Opinion, Review, State, Step
+from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
 from core.types import Report
 from plots.style import person_name
 from ui.exhibits import Find
-from ui.markup import each, titled
-from ui.messages import DECISIONS, MOVES, QUICK, STATES, clock, friendly
+from ui.markup import each, refused, titled
+from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, tried
 from ui.result import ReportView, quality
 from ui.rights import require
 from ui.similar import sightings, similar_table
@@ -35,7 +36,14 @@ OPEN_BUTTONS = """element.addEventListener('click', (event) => {
 
 
 def rule(
-    desk: Desk, user: User, report_id: str, decision: str, policy: str, note: str = "", *, ask_second: bool = False
+    desk: Desk,
+    user: User,
+    report_id: str,
+    decision: str | None,
+    policy: str | None,
+    note: str = "",
+    *,
+    ask_second: bool = False,
 ) -> State:
     """Records a decision, with a second review where a rule says so; returns the state it leads to.
 
@@ -43,8 +51,8 @@ def rule(
         InputError: there is no such decision.
         AppError: see `storage.ReviewStore.decide`.
     """
-    due = second_look(desk.store.get(report_id, owner=None), desk.reviews.bands(), desk.settings)
     chosen = as_decision(decision)
+    due = second_look(desk.store.get(report_id, owner=None), desk.reviews.bands(), desk.settings)
     return desk.reviews.decide(report_id, user, chosen, policy or "", note, ask_second=ask_second, due=due)
 
 
@@ -64,40 +72,49 @@ class ReviewPanel:
         self.report_id = gr.State("")
         with gr.Column(visible=False, elem_id="case") as self._whole:
             with gr.Row(elem_classes="casebar"):
-                self.back = gr.Button("← List", size="sm", min_width=90, elem_id="case-back")
-                self.next = gr.Button("Next →", size="sm", min_width=90, elem_id="case-next")
+                self.back = gr.Button("← List (Esc)", size="sm", scale=0, min_width=110, elem_id="case-back")
+                self.next = gr.Button("Take the next one (n)", size="sm", scale=0, min_width=180, elem_id="case-next")
                 gr.HTML(LOOKS, min_width=200, elem_classes="looks")
-            self._note = gr.HTML()
+            self._note = gr.HTML(visible=False)
             with gr.Row(elem_classes="desk"):
                 with gr.Column(scale=1, min_width=300, elem_classes="bench"):
                     self._head = gr.HTML()
-                    self._claim = gr.Button("Claim", elem_id="case-claim", variant="primary")
-                    self._release = gr.Button("Release", size="sm", elem_id="case-release")
+                    self._claim = gr.Button("Claim (c)", elem_id="case-claim", variant="primary")
+                    self._release = gr.Button("Release (c)", size="sm", elem_id="case-release")
                     with gr.Group(visible=False) as self._blind:
                         gr.HTML(Markup('<p class="hint">{}</p>').format(BLIND))
                         self._opinion = gr.Radio(
-                            CHOICES, label="Your opinion, before the scores", elem_id="case-opinion"
+                            CHOICES, label="Your opinion, before the scores (1 to 4)", elem_id="case-opinion"
                         )
-                        self._commit = gr.Button("Commit opinion", variant="primary", elem_id="case-commit")
+                        self._commit = gr.Button("Commit opinion (o)", variant="primary", elem_id="case-commit")
                     with gr.Group(visible=False) as self._form:
-                        self._decision = gr.Radio(CHOICES, label="Decision", elem_id="case-decision")
-                        self._policy = gr.Dropdown([], label="Policy it rests on", elem_id="case-policy")
+                        self._decision = gr.Radio(CHOICES, label="Decision (1 to 4)", elem_id="case-decision")
+                        self._policy = gr.Dropdown([], label="Policy it rests on (p)", elem_id="case-policy")
                     self._words = gr.Textbox(
-                        label="Note", lines=3, max_length=4000, visible=False, elem_id="case-note", autoscroll=False
+                        label="Note (t)", lines=3, max_length=4000, visible=False, elem_id="case-note", autoscroll=False
                     )
-                    self._second = gr.Checkbox(label="Ask for a second review", visible=False, elem_id="case-second")
+                    self._second = gr.Checkbox(
+                        label="Ask for a second review (s)", visible=False, elem_id="case-second"
+                    )
                     with gr.Row(elem_classes="acts"):
                         self._decide = gr.Button(
-                            "Decide", variant="primary", visible=False, elem_id="case-decide", min_width=90
+                            "Decide (d)",
+                            variant="primary",
+                            size="md",
+                            visible=False,
+                            elem_id="case-decide",
+                            min_width=90,
                         )
                         self._escalate = gr.Button(
-                            "Escalate to a lead", visible=False, elem_id="case-escalate", min_width=90
+                            "Escalate (e)", visible=False, size="md", elem_id="case-escalate", min_width=90
                         )
-                        self._appeal = gr.Button("Appeal", visible=False, elem_id="case-appeal", min_width=90)
+                        self._appeal = gr.Button(
+                            "Appeal (a)", visible=False, size="md", elem_id="case-appeal", min_width=90
+                        )
                     self._trail = gr.HTML()
                 with gr.Column(scale=2, min_width=320):
-                    self.seen = gr.HTML(js_on_load=OPEN_BUTTONS)
-                    self._faces = gr.HTML()
+                    self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
+                    self._faces = gr.HTML(visible=False)
                     self._view = ReportView("queue", find, secret, desk)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
@@ -109,50 +126,46 @@ class ReviewPanel:
     def _acts(self) -> None:
         desk = self._desk
 
+        reviews = desk.reviews
+
         @friendly
         def claim(report_id: str, request: gr.Request) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            desk.reviews.claim(report_id, user)
-            return self.open(report_id, user)
+            return self._after(lambda: reviews.claim(report_id, user), report_id, user)
 
         @friendly
         def release(report_id: str, request: gr.Request) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            desk.reviews.release(report_id, user)
-            return self.open(report_id, user)
+            return self._after(lambda: reviews.release(report_id, user), report_id, user)
 
         @friendly
         def commit(report_id: str, opinion: str | None, request: gr.Request) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            desk.reviews.give_opinion(report_id, user, as_decision(opinion))
-            return self.open(report_id, user)
+            return self._after(lambda: reviews.give_opinion(report_id, user, as_decision(opinion)), report_id, user)
 
         @friendly
         def decide(
-            report_id: str, decision: str | None, policy: str, note: str, ask_second: bool, request: gr.Request
+            report_id: str, decision: str | None, policy: str | None, note: str, ask_second: bool, request: gr.Request
         ) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            state = rule(desk, user, report_id, decision or "", policy, note, ask_second=ask_second)
-            return self.open(report_id, user, RECORDED[state])
+
+            def act() -> State:
+                return rule(desk, user, report_id, decision, policy, note, ask_second=ask_second)
+
+            return self._after(act, report_id, user)
 
         @friendly
         def escalate(report_id: str, note: str, request: gr.Request) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            desk.reviews.escalate(report_id, user, note)
-            return self.open(report_id, user, RECORDED[State.ESCALATED])
+            return self._after(lambda: reviews.escalate(report_id, user, note), report_id, user)
 
         @friendly
         def appeal(report_id: str, note: str, request: gr.Request) -> dict[Any, Any]:
             user = require(desk, request, Role.REVIEWER)
-            desk.reviews.appeal(report_id, user, note)
-            return self.open(report_id, user, RECORDED[State.REOPENED])
-
-        @friendly
-        def again(report_id: str, request: gr.Request) -> dict[Any, Any]:
-            return self.open(report_id, require(desk, request, Role.VIEWER))
+            return self._after(lambda: reviews.appeal(report_id, user, note), report_id, user)
 
         ruling = [self.report_id, self._decision, self._policy, self._words, self._second]
-        for button, act, inputs in (
+        for button, handler, inputs in (
             (self._claim, claim, [self.report_id]),
             (self._release, release, [self.report_id]),
             (self._commit, commit, [self.report_id, self._opinion]),
@@ -160,10 +173,16 @@ class ReviewPanel:
             (self._escalate, escalate, [self.report_id, self._words]),
             (self._appeal, appeal, [self.report_id, self._words]),
         ):
-            done = button.click(act, inputs, self.outputs, **QUICK)
-            self.settle_after(done)
-            # Who was refused, because somebody else was quicker, sees how things stand now.
-            done.failure(again, self.report_id, self.outputs, **QUICK)
+            self.settle_after(button.click(handler, inputs, self.outputs, **QUICK))
+
+    def _after(self, act: Callable[[], Any], report_id: str, user: User) -> dict[Any, Any]:
+        """The updates after an act. Who was refused, perhaps because somebody else was quicker, sees how things stand
+        now, and keeps what they have typed."""
+        outcome = tried(act)
+        if not isinstance(outcome, Refusal):
+            return self.open(report_id, user, RECORDED.get(outcome, "") if isinstance(outcome, State) else "")
+        review, hidden = self._desk.reviews.review(report_id, user), self._desk.reviews.hides(report_id, user)
+        return self._standing(review, user, hidden) | {self._note: _if_any(refused(outcome.sentence))}
 
     def settle_after(self, event: Any) -> None:
         """What is to be done in the browser once `event` has shown a report."""
@@ -175,43 +194,59 @@ class ReviewPanel:
         review = desk.reviews.review(report_id, user)
         report = desk.store.get(report_id, owner=None)
         hidden = desk.reviews.hides(report_id, user)
-        queued, claim = review.queued, review.queued.claim
-        mine = claim is not None and claim.by == user.name
-        works = user.role.includes(Role.REVIEWER)
-        is_open = queued.state is not State.DECIDED
-        decides = works and is_open and mine and not hidden
-        may_note = works and (mine or not is_open) and not hidden
         policies = [(f"{p.id} · {p.title}", p.id) for p in desk.reviews.policies(active_only=True)]
+        only = policies[0][1] if len(policies) == 1 else None
+        standing, fields = self._standing(review, user, hidden), self._fields(review, user, hidden)
         return {
             self.report_id: report_id,
             self._whole: gr.update(visible=True),
-            self._note: Markup('<p class="note done" role="status">{}</p>').format(note) if note else "",
+            self._note: _if_any(Markup('<p class="done" role="status">{}</p>').format(note) if note else ""),
+            **standing,
+            self._opinion: None,
+            self._decision: None,
+            # What was chosen last stays: one policy often serves for many clips in a row.
+            self._policy: gr.update(choices=policies, value=only) if only else gr.update(choices=policies),
+            self._words: gr.update(value="", visible=fields[self._words]),
+            self._second: gr.update(value=False, visible=fields[self._second]),
+            self.seen: _if_any("" if hidden else similar_table(sightings(desk, report_id, user))),
+            self._faces: _if_any(faces(report) if hidden else ""),
+        } | (self._view.hide() if hidden else self._view.show(report))
+
+    def _standing(self, review: Review, user: User, hidden: bool) -> dict[Any, Any]:
+        """What says where it stands, and which acts that allows; nothing that somebody may have typed meanwhile."""
+        claim, is_open = review.queued.claim, review.queued.state is not State.DECIDED
+        works, mine = user.role.includes(Role.REVIEWER), claim is not None and claim.by == user.name
+        allowed = self._fields(review, user, hidden)
+        return {
             self._head: head(review, user),
             self._claim: gr.update(visible=works and is_open and claim is None),
             self._release: gr.update(visible=mine or (claim is not None and user.role.includes(Role.LEAD))),
             self._blind: gr.update(visible=hidden and mine),
-            self._opinion: None,
-            self._form: gr.update(visible=decides),
-            self._decision: None,
-            self._policy: gr.update(choices=policies, value=policies[0][1] if len(policies) == 1 else None),
-            self._words: gr.update(value="", visible=may_note),
-            self._second: gr.update(
-                value=False, visible=decides and queued.state in (State.UNREVIEWED, State.REOPENED)
-            ),
-            self._decide: gr.update(visible=decides),
-            self._escalate: gr.update(visible=decides and queued.state is not State.ESCALATED),
-            self._appeal: gr.update(visible=works and not is_open),
-            self._trail: trail(review),
-            self.seen: "" if hidden else similar_table(sightings(desk, report_id, user)),
-            self._faces: faces(report) if hidden else "",
-        } | (self._view.hide() if hidden else self._view.show(report))
+            **{part: gr.update(visible=seen) for part, seen in allowed.items()},
+            self._trail: _if_any(trail(review)),
+        }
+
+    def _fields(self, review: Review, user: User, hidden: bool) -> dict[Any, bool]:
+        """Whether each field and button of the form is for this user now."""
+        queued = review.queued
+        is_open, works = queued.state is not State.DECIDED, user.role.includes(Role.REVIEWER)
+        decides = works and is_open and not hidden and queued.claim is not None and queued.claim.by == user.name
+        appeals = works and not is_open
+        return {
+            self._form: decides,
+            self._words: decides or appeals,
+            self._second: decides and (queued.state, Move.ASK_SECOND) in AFTER,
+            self._decide: decides,
+            self._escalate: decides and (queued.state, Move.ESCALATE) in AFTER,
+            self._appeal: appeals,
+        }
 
     def close(self) -> dict[Any, Any]:
         return {self.report_id: "", self._whole: gr.update(visible=False)} | self._view.hide()
 
 
 RECORDED = {
-    State.DECIDED: "Decided.",
+    State.DECIDED: "Decided. Press n for the next one.",
     State.SECOND_REVIEW: "Recorded; somebody else makes the second review.",
     State.ESCALATED: "A lead decides next.",
     State.REOPENED: "Reopened; somebody else, or a lead, decides anew.",
@@ -222,6 +257,11 @@ LOOKS = Markup(
     '<button type="button" data-look="greyed" aria-pressed="false">Grey</button>'
     '<button type="button" data-keys>Keys <kbd>?</kbd></button></span>'
 )
+
+
+def _if_any(content: str) -> dict[str, Any]:
+    """An empty piece would still take the room between pieces."""
+    return dict(gr.update(value=content, visible=bool(content)))
 
 
 def head(review: Review, user: User) -> Markup:
