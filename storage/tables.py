@@ -34,6 +34,7 @@ from core.types import (
     Options,
     Quality,
     Thoroughness,
+    Thresholds,
     UsedWeights,
     Verdict,
     Video,
@@ -158,6 +159,12 @@ class ReportRow(Base):
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
+    thresholds: Mapped[Thresholds | None] = composite(
+        mapped_column("thresholds_strong_signs", nullable=True),
+        mapped_column("thresholds_some_signs", nullable=True),
+        mapped_column("thresholds_no_signs", nullable=True),
+    )
+    references: Mapped[tuple[str, ...]] = mapped_column(server_default="[]")
     deleted_at: Mapped[str | None]
     """Since when only this row is left of the report; None while it is whole."""
 
@@ -165,6 +172,8 @@ class ReportRow(Base):
         Index(None, "owner", "created_at"),
         # With the date in it, or SQLite would look for a fingerprint along the other index, through all reports.
         Index(None, "owner", "fingerprint", "created_at"),
+        # Who else needs this file?
+        Index(None, "video_sha256"),
     )
 
 

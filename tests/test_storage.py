@@ -26,6 +26,7 @@ from core.types import (
     Person,
     Quality,
     Report,
+    Thresholds,
     Trial,
     UsedWeights,
     Verdict,
@@ -112,6 +113,8 @@ REPORT = Report(
         Trial("scaled", None, Label.SOME_SIGNS, 0.61, "It moved."),
         Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
     ),
+    thresholds=Thresholds(0.8, 0.6, 1 / 3),
+    references=("12" * 32, "34" * 32),
 )
 
 BARE = Report(
