@@ -51,6 +51,16 @@ class Settings(BaseModel):
     """Analyses that run side by side; one uses all cores already."""
     waiting: int = Field(16, ge=1, alias="TELLTALE_WAITING")
     """Requests that may wait for their turn before further ones are turned away."""
+    claim_minutes: float = Field(20, gt=0, le=1440, alias="TELLTALE_CLAIM_MINUTES")
+    """How long a reviewer keeps others off a report that they work on."""
+    blind_first: bool = Field(False, alias="TELLTALE_BLIND_FIRST")
+    """Reviewers commit an opinion before they are shown scores."""
+    second_disagreement: bool = Field(True, alias="TELLTALE_SECOND_DISAGREEMENT")
+    """Where methods contradict each other, a second reviewer looks as well."""
+    second_near: float = Field(0.02, ge=0, lt=0.5, alias="TELLTALE_SECOND_NEAR")
+    """The same where P(fake) lies no further than this from a threshold; 0: never."""
+    second_share: float = Field(0.05, ge=0, le=1, alias="TELLTALE_SECOND_SHARE")
+    """The same for this share of all reports, drawn by chance."""
     keep_hours: float = Field(24, gt=0, alias="TELLTALE_KEEP_HOURS")
     """In public mode, how old a report may get."""
     media_days: float = Field(30, gt=0, alias="TELLTALE_MEDIA_DAYS")

@@ -18,19 +18,31 @@ from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report
 from storage.audit import Action, append
 from storage.database import sessions
 from storage.media import Media
-from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
+from storage.reviews import queued
+from storage.tables import (
+    ExhibitRow,
+    FindingRow,
+    LikenessRow,
+    OcclusionRow,
+    PersonRow,
+    ReportRow,
+    ReviewRow,
+    ScoreRow,
+    TrialRow,
+)
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
-PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials", "likeness")
 """The fields of a `Report` that have tables of their own."""
-REMAINS = {
+REMAINS: dict[str, Any] = {
     **dict.fromkeys(("video_name", "verdict_reason"), ""),
     **dict.fromkeys(("warnings", "references"), ()),
     "timings_s": {},
+    "provenance": None,
 }
 """What is blotted out in the row that stays of a deleted report."""
-GOES = (PersonRow, FindingRow, ExhibitRow, OcclusionRow, TrialRow)
+GOES: tuple[type[Any], ...] = (PersonRow, FindingRow, ExhibitRow, OcclusionRow, TrialRow)
 """What hangs on a report and goes with it; decisions about it stay with its row."""
 VISITOR, TIMER = "visitor", "retention timer"
 """Who the log says has acted: anybody at a public page, of whom it keeps no more than that, and time itself."""
@@ -182,6 +194,12 @@ class ReportStore:
                 raise _not_found()
             for part in GOES:
                 session.execute(delete(part).where(part.report_id == report_id))
+            # What it was decided stays; nobody has anything to do about it any more.
+            session.execute(
+                update(ReviewRow)
+                .where(ReviewRow.report_id == report_id)
+                .values(name="", open=False, claimed_by=None, claimed_until=None)
+            )
             said = {"reason": reason, "file": gone.video_sha256, "verdict": gone.verdict_label}
             append(session, actor=actor, action=Action.DELETED, report_id=report_id, details=said)
             if not _is_used(session, gone.video_sha256):
@@ -222,11 +240,13 @@ def _of(owner: str | None) -> list[ColumnElement[bool]]:
 def _row(report: Report, owner: str) -> ReportRow:
     return ReportRow(
         owner=owner,
+        review=queued(report),
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
         occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
         trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        likeness=LikenessRow(likeness=report.likeness) if report.likeness else None,
         **_copy(report, *_names(Report, *PARTS)),
     )
 
@@ -246,6 +266,7 @@ def _report(row: ReportRow) -> Report:
         exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
         occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
         trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        likeness=row.likeness.likeness if row.likeness else None,
         **_copy(row, *_names(Report, *PARTS)),
     )
 

@@ -93,11 +93,21 @@ def postgresql() -> Iterator[Connection]:
         yield connection
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+DATABASES = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database of this test's own, with all tables, empty: on either of the two that are served."""
+    with new_database(request, tmp_path) as address:
+        yield address
+
+
+@contextmanager
+def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """What a fixture with `DATABASES` for its parameters yields."""
     if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path / 'data' / 'telltale.db'}"
+        address = f"sqlite:///{folder / 'data' / 'telltale.db'}"
         upgrade(address)
         yield address
     else:

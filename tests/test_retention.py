@@ -21,8 +21,9 @@ from storage.tables import Base, ReportRow
 from tests.test_storage import REPORT, connected, rows
 
 HASH = REPORT.video.sha256
-STAYS: set[str] = set()
-"""Tables that hang on a report and outlive it at the moderators' desk."""
+STAYS = {"reviews", "opinions", "steps", "likenesses"}
+"""Tables that hang on a report and outlive it at the moderators' desk: what was decided, and by what the same clip is
+known when it comes back."""
 
 
 @pytest.fixture
@@ -87,12 +88,13 @@ def test_of_a_deleted_report_moderators_keep_what_the_log_speaks_of_and_nothing_
     assert desk.find(REPORT.fingerprint, owner=None) is None
 
     with connected(database_url) as connection:
-        assert {name for name, count in rows(connection).items() if count} == {"reports"}
+        assert {name for name, count in rows(connection).items() if count} == {"reports", "reviews", "likenesses"}
     with sessions(database_url)() as session:
         left = session.scalar(select(ReportRow))
         assert (left.id, left.video.sha256, left.verdict.label) == (REPORT.id, HASH, REPORT.verdict.label)
         assert (left.video.name, left.verdict.reason, left.warnings) == ("", "", ())
         assert left.deleted_at
+        assert (left.review.name, left.review.open) == ("", False)
     made, deleted = AuditLog(database_url).of(REPORT.id)
     assert (made.action, made.actor) == (Action.ANALYSED, "anna")
     assert (deleted.action, deleted.actor) == (Action.DELETED, "bert")

@@ -20,10 +20,12 @@ from core.types import (
     Exhibit,
     Finding,
     Label,
+    Likeness,
     Motion,
     Occlusion,
     Options,
     Person,
+    Provenance,
     Quality,
     Report,
     Thresholds,
@@ -34,7 +36,8 @@ from core.types import (
     Weighing,
 )
 from storage import History, HistoryRow, ReportStore, database, upgrade
-from storage.tables import Base
+from storage.reports import GOES
+from storage.tables import Base, ReportRow
 
 ANNA, BERT = "anna", "bert"
 
@@ -92,6 +95,10 @@ EXHIBIT = Exhibit(
 
 OCCLUSION = Occlusion(track_id=7, region="mouth", fake=0.1 + 0.2, hidden=1 / 7, moved={"lipforensics/own": -1 / 3})
 
+PROVENANCE = Provenance(
+    *("broken", "Anna", "2026-01-02T03:04:05Z", "Paint 1", "holiday", ("c2pa.edited",), ("beach.jpg",), ("changed",))
+)
+
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
 
 REPORT = Report(
@@ -115,6 +122,8 @@ REPORT = Report(
     ),
     thresholds=Thresholds(0.8, 0.6, 1 / 3),
     references=("12" * 32, "34" * 32),
+    provenance=PROVENANCE,
+    likeness=Likeness(np.float32([0.04, 1 / 3]), np.arange(16, dtype=np.uint8).reshape(2, 8)),
 )
 
 BARE = Report(
@@ -145,7 +154,7 @@ def test_migrations_end_at_the_very_schema_the_tables_declare(database_url):
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
     records = (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT)
-    for record in (*records, REPORT.trials[0]):
+    for record in (*records, REPORT.trials[0], PROVENANCE):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -154,6 +163,8 @@ def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(st
     assert back == REPORT
     assert kinds(asdict(back)) == kinds(asdict(REPORT))
     assert [person.motion is None for person in back.tracks] == [False, True]
+    np.testing.assert_array_equal(back.likeness.time_s, REPORT.likeness.time_s)
+    np.testing.assert_array_equal(back.likeness.hashes, REPORT.likeness.hashes)
 
 
 def test_a_report_without_anything_optional_comes_back_whole(store):
@@ -182,7 +193,8 @@ def test_a_heat_map_keeps_its_shape_and_its_values_within_the_stated_error(store
 def test_a_deleted_report_leaves_no_row_in_any_table(database_url, store):
     store.add(REPORT, owner=ANNA)
     with connected(database_url) as connection:
-        assert all(rows(connection).values())
+        kept = rows(connection)
+        assert all(kept[part.__tablename__] for part in (ReportRow, *GOES))
     store.delete(REPORT.id, owner=ANNA)
     with connected(database_url) as connection:
         assert not any(rows(connection).values())

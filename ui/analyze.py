@@ -90,7 +90,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             status = gr.HTML(elem_id="status")
             example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, desk.settings, over_time=" Click the chart to move the player there.")
+    view = ReportView("analyze", find, secret, desk, over_time=" Click the chart to move the player there.")
 
     def run(
         upload: str | None,

@@ -86,14 +86,20 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
     """What hiding each region of one person does, to the fused score and to that of each method."""
     if not rows:
         return Markup("")
+    heads, body = occlusion_rows(rows)
+    whole = titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, body)
+    return Markup('<div class="occlusions">{}</div>').format(whole)
+
+
+def occlusion_rows(rows: Sequence[Occlusion]) -> tuple[list[str], list[list[str]]]:
+    """The same as heads and rows of texts."""
     heads = ["Score", "With all to see", *(f"Without {row.region}" for row in rows)]
     fused = ["All methods together", number(rows[0].fake)]
     fused += [f"{number(row.hidden)} ({_signed(row.hidden - row.fake)})" for row in rows]
     alone = [
         [f"{method} alone, moves by", "–", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved
     ]
-    body = titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
-    return Markup('<div class="occlusions">{}</div>').format(body)
+    return heads, [fused, *alone]
 
 
 _SCALE = Markup(

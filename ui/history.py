@@ -42,7 +42,7 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
         newer = gr.Button("← Newer", size="sm", min_width=100, interactive=False)
         where = gr.HTML(elem_classes="where", min_width=70)
         older = gr.Button("Older →", size="sm", min_width=100, interactive=False)
-    view = ReportView("history", find, secret, desk.settings)
+    view = ReportView("history", find, secret, desk)
 
     def listed(wanted: int, text: str, verdict: str, owner: str | None) -> dict[Any, Any]:
         label, text = Label(verdict) if verdict else None, text.strip()

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from storage import ReportStore
 from storage.users import UserStore
+from ui.document import Format, write_document
 from ui.messages import duration
 from ui.rights import require, whose
 from ui.uploads import discard, is_upload
@@ -135,6 +137,10 @@ class Desk:
                     yield step
         finally:
             discard(files, self.settings.uploads)
+
+    def document(self, report: Report, format: Format) -> bytes:
+        """The evidence report on a report, as of now."""
+        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _door(self, upload: str | None) -> Path:
         if not upload:

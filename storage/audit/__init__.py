@@ -32,6 +32,7 @@ class Action(StrEnum):
     ANALYSED = "analysed"
     VIEWED = "viewed"
     CLAIMED = "claimed"
+    OPINED = "opined"
     RELEASED = "released"
     DECIDED = "decided"
     CHANGED = "changed"

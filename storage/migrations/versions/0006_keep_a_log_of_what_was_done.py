@@ -36,12 +36,10 @@ def upgrade() -> None:
             batch.add_column(sa.Column(name, sa.Double()))
         batch.add_column(sa.Column("references", sa.JSON(), nullable=False, server_default="[]"))
         batch.add_column(sa.Column("deleted_at", sa.String()))
-        batch.create_index("ix_reports_video_sha256", ["video_sha256"])
 
 
 def downgrade() -> None:
     with op.batch_alter_table("reports") as batch:
-        batch.drop_index("ix_reports_video_sha256")
         for name in ("deleted_at", "references", *reversed(THRESHOLDS)):
             batch.drop_column(name)
     op.drop_table("audit_head")
