@@ -57,8 +57,8 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings) -> "Blocks":
-    """The page on top of an up-to-date store."""
+def page(settings: Settings, ended: threading.Event | None = None) -> "Blocks":
+    """The page on top of an up-to-date store; until `ended`, where it is given, expired reports are deleted from it."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -68,6 +68,8 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.media import Media
+    from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
     from storage.similar import Similar
     from storage.users import UserStore
@@ -76,7 +78,10 @@ def page(settings: Settings) -> "Blocks":
 
     prepare_database(settings.database_url)
     database = open_database(settings.database_url)
-    store = ReportStore(database, moderated=settings.moderated)
+    store = ReportStore(database, Media(settings.media) if settings.media else None)
+    if ended:
+        name, arguments = "retention", (store, settings.retention, ended)
+        threading.Thread(target=keep_deleting, args=arguments, name=name, daemon=True).start()
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
@@ -86,11 +91,11 @@ def page(settings: Settings) -> "Blocks":
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    blocks = page(settings)
+    ended = threading.Event()
+    blocks = page(settings, ended)
     from ui import launch_options
 
     sender = _sender(settings) if settings.moderated else None
-    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)

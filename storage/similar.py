@@ -25,12 +25,14 @@ BATCH = 500
 class Match:
     """Another report on the same clip, or nearly; `share` and `offset_s` as in `Alike`.
 
-    Where only the file's hash tells, since its pictures say nothing, the share is 1 and the offset 0.
+    Where only the file's hash tells, since its pictures say nothing or their hashes went when the report was deleted,
+    the share is 1 and the offset 0.
     """
 
     report_id: str
     created_at: str
     name: str
+    deleted: bool
     label: Label
     same_file: bool
     share: float
@@ -56,7 +58,7 @@ class Similar:
             row = session.execute(
                 select(ReportRow.__table__.c.video_sha256, LikenessRow.likeness)
                 .outerjoin(LikenessRow, LikenessRow.report_id == ReportRow.id)
-                .where(ReportRow.id == report_id)
+                .where(ReportRow.id == report_id, ReportRow.deleted_at.is_(None))
             ).one_or_none()
             if row is None:
                 raise ReportNotFound("There is no report of this id; it may have been deleted.")
@@ -87,12 +89,15 @@ def _matches(session: Session, report_id: str, sha256: str, alike: dict[str, Ali
     newest = select(column.id).where(column.video_sha256 == sha256).order_by(column.created_at.desc()).limit(MOST + 1)
     wanted = {*session.scalars(newest), *(found.name for found in likeliest)} - {report_id}
     rows = session.execute(
-        select(column.id, column.created_at, column.video_name, column.verdict_label, column.video_sha256)
+        select(
+            *(column.id, column.created_at, column.video_name, column.deleted_at),
+            *(column.verdict_label, column.video_sha256),
+        )
         .where(column.id.in_(wanted))
         .order_by(column.created_at.desc())
     )
     matches = []
-    for id, created_at, name, label, of in rows:
-        found = alike.get(id, Alike(id, 1.0, 0.0))
-        matches.append(Match(id, created_at, name, label, of == sha256, found.share, found.offset_s))
+    for id, created_at, name, deleted_at, label, of in rows:
+        found, deleted = alike.get(id, Alike(id, 1.0, 0.0)), deleted_at is not None
+        matches.append(Match(id, created_at, name, deleted, label, of == sha256, found.share, found.offset_s))
     return sorted(matches, key=lambda match: (not match.same_file, -match.share))[:MOST]

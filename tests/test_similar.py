@@ -15,6 +15,7 @@ from core.types import Frame, Likeness
 from preprocessing.likeness import MOST, Watcher, hash_picture
 from storage import ReportStore
 from storage.lookup import Alike, Clips, Index
+from storage.media import Media
 from storage.reviews import ReviewStore
 from storage.similar import Similar
 from tests.test_storage import ANNA, BARE, BERT
@@ -177,6 +178,22 @@ def test_an_earlier_decision_on_a_copy_is_told_with_its_date(database_url):
     assert "100\N{NO-BREAK SPACE}% of the pictures, from 0:05.0 of that clip" in page
     assert 'data-report="first"' in page
     assert similar_table([]) == ""
+
+
+def test_what_was_decided_outlives_the_report_for_the_same_file_only(database_url, tmp_path):
+    clip, desk = random_likeness(20), moderated(database_url)
+    for id, sha256 in {"first": "aa", "same": "aa", "copy": "bb"}.items():
+        add(database_url, id, clip, sha256=sha256)
+    desk.reviews.keep_policy(LEA, Policy("P", "A policy", ""))
+    desk.reviews.decide("first", LEA, Decision.MANIPULATED, "P")
+    ReportStore(database_url, Media(tmp_path / "media")).delete("first", owner=None)
+    assert [m.report_id for m in desk.similar.matches("copy")] == ["same"]
+    (gone, _) = found = sightings(desk, "same", LEA)
+    assert (gone.match.report_id, gone.match.deleted, gone.match.name) == ("first", True, "")
+    assert gone.queued.decision is Decision.MANIPULATED
+    assert 'data-report="first"' not in similar_table(found)
+    with pytest.raises(ReportNotFound):
+        desk.similar.matches("first")
 
 
 def test_what_a_reviewer_has_to_judge_first_is_told_without_its_scores(database_url):

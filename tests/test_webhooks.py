@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.errors import AppError
 from storage import ReportStore
 from storage.database import open_database
+from storage.media import Media
 from storage.outbox import tell_analysed, tell_decided
 from storage.sender import Sender, Undelivered, deliver, is_public
 from storage.webhooks import Delivery, Webhooks, main
@@ -127,9 +128,11 @@ def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(dat
 
 
 @pytest.mark.parametrize("moderated", [True, False])
-def test_a_report_is_told_of_with_the_row_it_becomes_and_never_from_a_public_page(database_url, webhooks, moderated):
+def test_a_report_is_told_of_with_the_row_it_becomes_and_never_from_a_public_page(
+    database_url, webhooks, moderated, tmp_path
+):
     webhooks.add("https://example.org")
-    ReportStore(database_url, moderated=moderated).add(REPORT, owner="anna")
+    ReportStore(database_url, Media(tmp_path) if moderated else None).add(REPORT, owner="anna")
     delivery = webhooks.claim(time.time())
     assert (json.loads(delivery.body)["report_id"] if delivery else None) == (REPORT.id if moderated else None)
 

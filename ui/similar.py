@@ -45,6 +45,7 @@ def as_rows(found: list[Sighting]) -> list[dict[str, Any]]:
             "report_id": sighting.match.report_id,
             "created_at": sighting.match.created_at,
             "name": sighting.match.name,
+            "deleted": sighting.match.deleted,
             "same_file": sighting.match.same_file,
             "share": round(sighting.match.share, 3),
             "offset_s": sighting.match.offset_s,
@@ -67,10 +68,7 @@ def similar_table(found: list[Sighting]) -> Markup:
         "In common": lambda s: in_common(s.match),
         "Methods said": lambda s: _verdict(s.queued.label),
         "People decided": _decision,
-        "": lambda s: Markup(
-            '<span class="actions"><button type="button" data-report="{}" aria-label="Open the report on {}">'
-            "Open</button></span>"
-        ).format(s.match.report_id, s.match.name),
+        "": _opener,
     }
     rows = [[of(sighting) for of in columns.values()] for sighting in found[:SHOWN]]
     more = f" The {SHOWN} most alike of {len(found)} are shown." if len(found) > SHOWN else ""
@@ -93,6 +91,15 @@ def _verdict(label: Label | None) -> Markup:
     if label is None:
         return Markup('<span class="quiet">after your opinion</span>')
     return Markup("<span>{}</span>").format(band(label))
+
+
+def _opener(sighting: Sighting) -> Markup:
+    if sighting.match.deleted:
+        return Markup('<span class="quiet">deleted since</span>')
+    return Markup(
+        '<span class="actions"><button type="button" data-report="{}" aria-label="Open the report on {}">'
+        "Open</button></span>"
+    ).format(sighting.match.report_id, sighting.match.name)
 
 
 def _decision(sighting: Sighting) -> Markup:

@@ -163,7 +163,7 @@ class Desk:
             }
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
-                    self.store.add(step, owner=author)
+                    self.store.add(step, owner=author, file=path)
                     learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:
