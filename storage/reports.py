@@ -43,8 +43,8 @@ REMAINS: dict[str, Any] = {
     "provenance": None,
 }
 """What is blotted out in the row that stays of a deleted report."""
-GOES: tuple[type[Any], ...] = (PersonRow, FindingRow, ExhibitRow, OcclusionRow, TrialRow, LikenessRow)
-"""What hangs on a report and goes with it; decisions about it stay with its row."""
+GOES: tuple[type[Any], ...] = (PersonRow, FindingRow, ExhibitRow, OcclusionRow, TrialRow)
+"""What hangs on a report and goes with it; decisions about it stay with its row, and hashes by which it is found."""
 VISITOR, TIMER = "visitor", "retention timer"
 """Who the log says has acted: anybody at a public page, of whom it keeps no more than that, and time itself."""
 

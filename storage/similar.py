@@ -25,8 +25,8 @@ BATCH = 500
 class Match:
     """Another report on the same clip, or nearly; `share` and `offset_s` as in `Alike`.
 
-    Where only the file's hash tells, since its pictures say nothing or their hashes went when the report was deleted,
-    the share is 1 and the offset 0.
+    Where only the file's hash tells, since its pictures say nothing, the share is 1 and the offset 0. Of a report that
+    was deleted, what was decided is still known.
     """
 
     report_id: str
