@@ -323,10 +323,14 @@ class ReviewStore:
 
     # What decisions add up to
 
-    def cases(self) -> tuple[Case, ...]:
-        """Every report whose decision stands, with all rulings and blind opinions on it, oldest first."""
+    def cases(self, *, standing: bool = True) -> tuple[Case, ...]:
+        """Every report whose decision stands, with all rulings and blind opinions on it, oldest first.
+
+        Without `standing`, also those that wait for another look: where reviewers differ, a report does until a lead
+        has decided, so among the others they would seem to agree more than they do.
+        """
         columns = (ReviewRow.report_id, ReviewRow.created_at, ReviewRow.label, ReviewRow.score)
-        decided = ReviewRow.state == State.DECIDED
+        decided = ReviewRow.state == State.DECIDED if standing else ReviewRow.decision.is_not(None)
         rulings = (
             select(StepRow.report_id, StepRow.actor, RulingRow.decision)
             .join(RulingRow, RulingRow.step_id == StepRow.id)

@@ -32,8 +32,8 @@ from ui.visit import Desk
 STRONG, SOME = "strong_signs", "some_signs"
 
 CAVEAT = (
-    "All of this rests on what your own reviewers decided: on clips that somebody chose to send here, and mostly with the "
-    "scores in view. It says how the desk works, and is no measurement of the methods."
+    "All of this rests on what your own reviewers decided: on clips that somebody chose to send here, and mostly with "
+    "the scores in view. It says how the desk works, and is no measurement of the methods."
 )
 
 
@@ -44,15 +44,15 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
         gr.HTML(
             titled(
                 "Over time",
-                "By month: the median score of all that was analysed, with its middle half; and how far decisions agree "
-                "with the flag at the threshold of some signs.",
+                "By month: the median score of all that was analysed, with its middle half; and how far decisions "
+                "agree with the flag at the threshold of some signs.",
             )
         )
         drift = gr.Plot(show_label=False, elem_id="quality-drift")
         gr.HTML(
             titled(
                 "Pick a threshold",
-                "The lowest at which no more than the chosen share of your clips decided as not manipulated is flagged.",
+                "The lowest at which no more than the chosen share of clips decided as not manipulated is flagged.",
             )
         )
         with gr.Row(elem_classes="filters"):
@@ -76,7 +76,7 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
             return {overview: refused(user.sentence), whole: gr.update(visible=False)}
         cases, bands = desk.reviews.cases(), desk.reviews.bands()
         return {
-            overview: agreements(cases, bands),
+            overview: agreements(cases, desk.reviews.cases(standing=False), bands),
             whole: gr.update(visible=True),
             drift: plot_drift(months(desk.reviews.scores(), cases, bands.some_signs)),
             found: "",
@@ -121,8 +121,8 @@ def enforce(desk: Desk, user: User, picked: tuple[Bands, str] | None) -> Markup:
     bands, why = picked
     desk.reviews.apply_bands(user, bands, why)
     return Markup(
-        '<p class="done" role="status">In force for analyses from now on: no signs below {}, some signs from {}, strong '
-        "signs from {}. Reports that were made keep their verdicts.</p>"
+        '<p class="done" role="status">In force for analyses from now on: no signs below {}, some signs from {}, '
+        "strong signs from {}. Reports that were made keep their verdicts.</p>"
     ).format(*(f"{edge:g}" for edge in (bands.no_signs, bands.some_signs, bands.strong_signs)))
 
 
@@ -143,9 +143,9 @@ def moved(bands: Bands, which: str, threshold: float) -> Bands:
     return new
 
 
-def agreements(cases: Sequence[Case], bands: Bands) -> Markup:
-    """Kappas, and what people decided of each band."""
-    everyone, by_names = between_reviewers(cases)
+def agreements(cases: Sequence[Case], ruled: Sequence[Case], bands: Bands) -> Markup:
+    """Kappas, and what people decided of each band; `ruled` are all that anybody decided, also if it does not stand."""
+    everyone, by_names = between_reviewers(ruled)
     told = {
         "Reviewers with each other": everyone,
         **{f"{one} and {other}": agreed for (one, other), agreed in by_names.items()},
@@ -182,8 +182,8 @@ def picked_words(choice: Pick, old: float, changed: Change, base_rate: float) ->
         [f"Passed instead of flagged, compared with {old:g}", _counts(changed.cleared)],
     ]
     return Markup(
-        '<p class="picked"><strong>{}</strong> <span class="quiet">(95 % of clips drawn anew give {} to {}; in force: {}'
-        "; rests on {} decisions)</span></p><p>{}</p>{}"
+        '<p class="picked"><strong>{}</strong> <span class="quiet">(95 % of clips drawn anew give {} to {}; in force: '
+        "{}; rests on {} decisions)</span></p><p>{}</p>{}"
     ).format(
         *(f"{edge:g}" for edge in (choice.threshold, low, high, old)),
         choice.false_alarms.n + choice.found.n,
