@@ -138,7 +138,7 @@ class ReviewStore:
         Raises:
             InputError: the place is not one of ours, or band and score are asked about by whom they are kept from.
         """
-        if self._blinds(user) and (wanted.label or order.by_score):
+        if self.blinds(user) and (wanted.label or order.by_score):
             raise InputError(
                 "Bands and scores are kept back until you have given your opinion; sort and filter by others."
             )
@@ -188,7 +188,7 @@ class ReviewStore:
 
         Not from who had it analysed and saw them then, nor from leads, who answer for the methods.
         """
-        if not self._blinds(user):
+        if not self.blinds(user):
             return False
         with self._session() as session:
             row = session.get(ReviewRow, report_id)
@@ -337,10 +337,14 @@ class ReviewStore:
 
     # What decisions add up to
 
-    def cases(self) -> tuple[Case, ...]:
-        """Every report whose decision stands, with all rulings and blind opinions on it, oldest first."""
+    def cases(self, *, standing: bool = True) -> tuple[Case, ...]:
+        """Every report whose decision stands, with all rulings and blind opinions on it, oldest first.
+
+        Without `standing`, also those that wait for another look: where reviewers differ, a report does until a lead
+        has decided, so among the others they would seem to agree more than they do.
+        """
         columns = (ReviewRow.report_id, ReviewRow.created_at, ReviewRow.label, ReviewRow.score)
-        decided = ReviewRow.state == State.DECIDED
+        decided = ReviewRow.state == State.DECIDED if standing else ReviewRow.decision.is_not(None)
         rulings = (
             select(StepRow.report_id, StepRow.actor, RulingRow.decision)
             .join(RulingRow, RulingRow.step_id == StepRow.id)
@@ -501,7 +505,7 @@ class ReviewStore:
         opined = select(OpinionRow.report_id).where(
             OpinionRow.reviewer == user.name, OpinionRow.report_id.in_([row.report_id for row in rows])
         )
-        shown = set(session.scalars(opined)) if self._blinds(user) else {row.report_id for row in rows}
+        shown = set(session.scalars(opined)) if self.blinds(user) else {row.report_id for row in rows}
         return [self._row(row, shown=row.report_id in shown or not row.open) for row in rows]
 
     def _row(self, row: ReviewRow, *, shown: bool) -> Queued:
@@ -519,7 +523,8 @@ class ReviewStore:
             row.reviewer,
         )
 
-    def _blinds(self, user: User) -> bool:
+    def blinds(self, user: User) -> bool:
+        """Whether scores are kept from this user until they have given an opinion."""
         return self._settings.blind_first and user.role is Role.REVIEWER
 
     def _now(self) -> str:

@@ -186,6 +186,8 @@ def test_two_who_differ_hand_it_to_a_lead_and_every_ruling_stays(reviews):
     reviews.decide(ID, ANNA, YES, SYN, "first", ask_second=True)
     assert reviews.decide(ID, BERT, NO, SYN, "second") is State.ESCALATED
     assert reviews.review(ID, LEA).queued.why == "anna and bert decided differently"
+    assert reviews.cases() == ()
+    assert reviews.cases(standing=False)[0].rulings == (("anna", YES), ("bert", NO))
     with pytest.raises(NotAllowed, match="a lead decides"):
         reviews.decide(ID, BERT, NO, SYN)
     assert reviews.decide(ID, LEA, UNSURE, SYN, "third") is State.DECIDED

@@ -395,14 +395,9 @@ def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_
     assert "dsp_fwa/bida-uadfv" in greyed
 
 
-def test_what_belongs_to_the_desk_is_refused_on_a_public_page(page):
-    with pytest.raises(Exception, match="belongs to the moderators' desk"):
-        Client(page, verbose=False, analytics_enabled=False).predict("r1", api_name="/similar")
-
-
-def test_programs_are_offered_these_endpoints(page):
+def test_programs_are_offered_four_endpoints(page):
     offered = Client(page, verbose=False, analytics_enabled=False).view_api(return_format="dict")
-    assert set(offered["named_endpoints"]) == {"/analyze", "/detectors", "/report", "/history", "/similar"}
+    assert set(offered["named_endpoints"]) == {"/analyze", "/detectors", "/report", "/history"}
     arguments = [p["parameter_name"] for p in offered["named_endpoints"]["/analyze"]["parameters"]]
     assert arguments == ["video", "detectors", "regions", "thoroughness", "landmarks", "reference"]
 

@@ -18,14 +18,21 @@ from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.document import Format, file_name, read_format
 from ui.messages import friendly
+from ui.queue import asked
+from ui.reviewing import rule
 from ui.rights import require, whose
 from ui.similar import as_rows, sightings
 from ui.uploads import put_apart, several_files
 from ui.visit import Answer, Desk
 
 
+def plain_json(record: Any) -> dict[str, Any]:
+    """A record as plain dicts, lists, strings and numbers."""
+    return dict(json.loads(json.dumps(asdict(record))))
+
+
 def endpoints(desk: Desk) -> None:
-    """`/analyze`, `/detectors`, `/report`, `/history`, and at the moderators' desk `/similar`."""
+    """`/analyze`, `/detectors`, `/report`, `/history`; at the moderators' desk also `/review`, `/queue`, `/similar`."""
 
     @friendly
     def analyze(
@@ -83,8 +90,36 @@ def endpoints(desk: Desk) -> None:
     ) -> dict[str, Any]:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
-        wanted = Label(label) if label else None
-        return asdict(desk.store.history(owner=whose(desk, None, request), page=page, label=wanted, text=text or None))
+        wanted, owner = Label(label) if label else None, whose(desk, None, request)
+        if desk.queue and (user := require(desk, request, Role.VIEWER)) and desk.queue.blinds(user):
+            raise InputError("Scores are kept back until you have given your opinion; ask /queue instead.")
+        return asdict(desk.store.history(owner=owner, page=page, label=wanted, text=text or None))
+
+    @friendly
+    def review(
+        request: gr.Request, id: str, decision: str, policy: str, note: str = "", second: bool = False
+    ) -> dict[str, Any]:
+        user = require(desk, request, Role.REVIEWER)
+        rule(desk, user, id, decision, policy, note, ask_second=second)
+        return plain_json(desk.reviews.review(id, user))
+
+    @friendly
+    def queue(
+        request: gr.Request,
+        show: str = "to do",
+        text: str = "",
+        order: str = "oldest",
+        label: str = "",
+        detector: str = "",
+        persons: str = "",
+        since: str = "",
+        until: str = "",
+        reviewer: str = "",
+        after: str = "",
+    ) -> dict[str, Any]:
+        user = require(desk, request, Role.VIEWER)
+        wanted, chosen = asked(user, (show, text, order, label, detector, persons, since, until, reviewer))
+        return plain_json(desk.reviews.queue(user, wanted, chosen, after=after or None))
 
     @friendly
     def similar(id: str, request: gr.Request) -> list[dict[str, Any]]:
@@ -125,9 +160,12 @@ def endpoints(desk: Desk) -> None:
         queue=False,
     )
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
-    gr.api(
-        similar,
-        api_name="similar",
-        api_description="Other reports on the same file, or on nearly the same clip, with what was decided.",
-        queue=False,
-    )
+    if desk.queue:
+        gr.api(review, api_name="review", api_description="Records your decision on a report.", queue=False)
+        gr.api(queue, api_name="queue", api_description="Reports with their states, 20 a page.", queue=False)
+        gr.api(
+            similar,
+            api_name="similar",
+            api_description="Other reports on the same file, or on nearly the same clip, with what was decided.",
+            queue=False,
+        )

@@ -225,7 +225,9 @@ def _state(row: Queued, user: User) -> Markup:
         more.append(row.why)
     if claim:
         more.append(f"{'yours' if claim.by == user.name else claim.by} until {claim.until[11:16]}")
-    return chip(row.state) + each('<br><span class="quiet">{}</span>', [(line,) for line in more])
+    return Markup("<div>{}{}</div>").format(
+        chip(row.state), each('<p class="quiet">{}</p>', [(line,) for line in more])
+    )
 
 
 def _counted(total: int) -> str:

@@ -74,14 +74,14 @@ class ReviewPanel:
             with gr.Row(elem_classes="casebar"):
                 self.back = gr.Button("← List (Esc)", size="sm", scale=0, min_width=110, elem_id="case-back")
                 self.next = gr.Button("Take the next one (n)", size="sm", scale=0, min_width=180, elem_id="case-next")
-                gr.HTML(LOOKS, min_width=200, elem_classes="looks")
+                gr.HTML(LOOKS, min_width=230, elem_classes="looks")
             self._note = gr.HTML(visible=False)
             with gr.Row(elem_classes="desk"):
                 with gr.Column(scale=1, min_width=300, elem_classes="bench"):
                     self._head = gr.HTML()
                     self._claim = gr.Button("Claim (c)", elem_id="case-claim", variant="primary")
                     self._release = gr.Button("Release (c)", size="sm", elem_id="case-release")
-                    with gr.Group(visible=False) as self._blind:
+                    with gr.Column(visible=False) as self._blind:
                         gr.HTML(Markup('<p class="hint">{}</p>').format(BLIND))
                         self._opinion = gr.Radio(
                             CHOICES, label="Your opinion, before the scores (1 to 4)", elem_id="case-opinion"
