@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import AppError
 from core.settings import Settings
@@ -55,8 +55,8 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings) -> "Blocks":
-    """The page on top of an up-to-date store."""
+def page(settings: Settings) -> tuple["Blocks", dict[str, Any]]:
+    """The page on top of an up-to-date store, and the arguments to launch it with."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -66,25 +66,24 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, upgrade
     from storage.users import UserStore
-    from ui import build
+    from ui import build, launch_options
     from ui.visit import Desk, follow
 
     upgrade(settings.database_url)
     store = ReportStore(settings.database_url)
     users = UserStore(settings.database_url, session_hours=settings.session_hours) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
+    desk = Desk(settings, load_manifest(), store, take_order, analyze, following, users)
+    return build(desk), launch_options(settings, users)
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    blocks = page(settings)
-    from ui import launch_options
-
+    blocks, options = page(settings)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
     blocks.close(verbose=False)

@@ -59,11 +59,18 @@ class UserStore:
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
 
-    def __init__(self, url: str, *, session_hours: float = 12, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        session_hours: float = 12,
+        clock: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
         self._session = sessionmaker(open_database(url))
-        self._session_s, self._clock = 3600 * session_hours, clock
+        self.session_s, self._clock = 3600 * session_hours, clock
         self._attempts = Attempts(self._session, clock)
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 
     def add(self, name: str, role: Role, password: str) -> User:
@@ -147,7 +154,7 @@ class UserStore:
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._session.begin() as session:
             session.execute(delete(SessionRow).where(SessionRow.until_s <= now))
-            session.add(SessionRow(token=_sha256(token), user_name=user.name, until_s=now + self._session_s))
+            session.add(SessionRow(token=_sha256(token), user_name=user.name, until_s=now + self.session_s))
         return token
 
     def log_out(self, token: str) -> None:
