@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import AppError
 from core.settings import Settings
@@ -57,8 +57,9 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings, ended: threading.Event | None = None) -> "Blocks":
-    """The page on top of an up-to-date store; until `ended`, where it is given, expired reports are deleted from it."""
+def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blocks", dict[str, Any]]:
+    """The page on top of an up-to-date store, and the arguments to launch it with; until `ended`, where it is given,
+    expired reports are deleted from the store."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -73,7 +74,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> "Blocks":
     from storage.reviews import ReviewStore
     from storage.similar import Similar
     from storage.users import UserStore
-    from ui import build
+    from ui import build, launch_options
     from ui.visit import Desk, follow
 
     prepare_database(settings.database_url)
@@ -86,19 +87,18 @@ def page(settings: Settings, ended: threading.Event | None = None) -> "Blocks":
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar))
+    desk = Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar)
+    return build(desk), launch_options(settings, users)
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
     ended = threading.Event()
-    blocks = page(settings, ended)
-    from ui import launch_options
-
+    blocks, options = page(settings, ended)
     sender = _sender(settings) if settings.moderated else None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
     blocks.close(verbose=False)

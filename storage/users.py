@@ -60,12 +60,17 @@ class UserStore:
     """
 
     def __init__(
-        self, database: Engine | str, *, session_hours: float = 12, clock: Callable[[], float] = time.time
+        self,
+        database: Engine | str,
+        *,
+        session_hours: float = 12,
+        clock: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
     ) -> None:
         self._session = sessions(database)
-        self._session_s, self._clock = 3600 * session_hours, clock
+        self.session_s, self._clock = 3600 * session_hours, clock
         self._attempts = Attempts(self._session, clock)
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 
     def add(self, name: str, role: Role, password: str) -> User:
@@ -149,7 +154,7 @@ class UserStore:
         token, now = secrets.token_urlsafe(32), self._clock()
         with self._session.begin() as session:
             session.execute(delete(SessionRow).where(SessionRow.until_s <= now))
-            session.add(SessionRow(token=_sha256(token), user_name=user.name, until_s=now + self._session_s))
+            session.add(SessionRow(token=_sha256(token), user_name=user.name, until_s=now + self.session_s))
         return token
 
     def log_out(self, token: str) -> None:

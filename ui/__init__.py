@@ -6,11 +6,14 @@ from typing import Any
 import gradio as gr
 
 from core.settings import Settings
+from storage.users import UserStore
 from ui.about import about_tab
+from ui.accounts import accounts_tab, greeting, masthead
 from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
+from ui.login import guarded
 from ui.messages import QUICK
 from ui.quality import quality_tab
 from ui.queue import queue_tab
@@ -30,10 +33,9 @@ def build(desk: Desk) -> gr.Blocks:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
         page.load(new_secret, secret, secret, **QUICK)
-        gr.HTML(
-            '<header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation in video, '
-            "and shows where, when and by which method.</p></header>"
-        )
+        head = gr.HTML(masthead())
+        if desk.users:
+            page.load(greeting(desk), None, head, **QUICK)
 
         with gr.Tabs():
             with gr.Tab("Analyze"):
@@ -51,13 +53,19 @@ def build(desk: Desk) -> gr.Blocks:
                 detectors_tab(desk)
             with gr.Tab("About"):
                 about_tab(desk.settings)
+            if desk.users:
+                with gr.Tab("Account") as account:
+                    accounts_tab(desk, desk.users, opened=account)
         endpoints(desk)
     # With `api_open`, a request could run beside the analysis that has its turn.
     return page.queue(max_size=desk.settings.waiting, api_open=False)
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere."""
+def launch_options(settings: Settings, users: UserStore | None = None) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere.
+
+    With `users`, nobody else is let in.
+    """
     theme = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
     )
@@ -82,4 +90,5 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api"],
         "theme": theme,
         "head": style + script,
+        **(guarded(users) if users else {}),
     }

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import gradio as gr
 from markupsafe import Markup
 
+from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
 from detectors import Choice, choices
@@ -16,8 +17,9 @@ from preprocessing.video import Claim
 from ui.estimate import measure, told_before
 from ui.exhibits import Find
 from ui.markup import each
-from ui.messages import QUICK, Refusal, duration, told
+from ui.messages import QUICK, Refusal, duration, friendly, refused, told
 from ui.result import ReportView
+from ui.rights import allow
 from ui.uploads import discard, several_files
 from ui.visit import Answer, Desk
 
@@ -33,7 +35,7 @@ STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was d
 ANALYSES = "analyses"
 """Concurrency group of everything that analyses: page and programs wait in one line."""
 
-FROM_STORE = "You had this very file analysed before, with the same settings and weights: this is the report made then."
+FROM_STORE = "This very file was analysed before, with the same settings and weights: this is the report made then."
 
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
@@ -112,11 +114,16 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 case Answer():
                     yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
 
+    def wait() -> dict[Any, Any]:
+        return {status: _bar(Progress(WAITING, 0.0))} | busy | view.hide()
+
     def turn_away(shown: str) -> dict[Any, Any]:
         # A cancelled analysis comes here as well; it has said so already.
         return ({status: _refused(Refusal(FULL))} if WAITING in shown else {}) | idle
 
-    def stop(upload: str | None, genuine: list[str]) -> dict[Any, Any]:
+    @friendly
+    def stop(upload: str | None, genuine: list[str], request: gr.Request) -> dict[Any, Any]:
+        allow(desk, request, Role.REVIEWER)
         # An analysis that waits for its turn has no end at which its files would go.
         discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
         return {status: STOPPED} | idle
@@ -132,14 +139,21 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         options = Options(tuple(names), tuple(regions), thoroughness, landmarks)
         return told_before(clip, others, options, desk)
 
-    def measure_all(uploads: list[str]) -> list[Claim]:
+    @friendly
+    def measure_clip(upload: str | None, request: gr.Request) -> Claim | Refusal | None:
+        allow(desk, request, Role.REVIEWER)
+        return measure(upload, desk)
+
+    @friendly
+    def measure_all(uploads: list[str], request: gr.Request) -> list[Claim]:
+        allow(desk, request, Role.REVIEWER)
         return [found for upload in uploads if isinstance(found := measure(upload, desk), Claim)]
 
     # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
     clip, others = gr.State(None), gr.State([])
     asked = [clip, others, detectors, regions, thoroughness, landmarks]
     measured = (
-        video.change(lambda upload: measure(upload, desk), video, clip, **QUICK),
+        video.change(measure_clip, video, clip, **QUICK),
         references.change(measure_all, references, others, **QUICK),
     )
     for event in measured:
@@ -152,7 +166,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
-        lambda: {status: _bar(Progress(WAITING, 0.0))} | busy | view.hide(),
+        wait,
         None,
         [status, start, cancel, *view.outputs],
         **QUICK,
@@ -217,4 +231,4 @@ def _bar(progress: Progress) -> Markup:
 
 
 def _refused(refusal: Refusal) -> Markup:
-    return Markup('<p class="refused" role="alert"><strong>No report.</strong> {}</p>').format(refusal.sentence)
+    return refused(Markup("<strong>No report.</strong> {}").format(refusal.sentence))

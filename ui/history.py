@@ -31,7 +31,11 @@ ANSWER_BUTTONS = """element.addEventListener('click', (event) => {
 
 def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
     store = desk.store
-    gr.HTML(titled("Your reports", "Kept for this browser only; the videos themselves are not kept."))
+    gr.HTML(
+        titled("Reports", "Of everybody who works here.")
+        if desk.users
+        else titled("Your reports", "Kept for this browser only; the videos themselves are not kept.")
+    )
     with gr.Row():
         text = gr.Textbox(label="File name contains", max_length=200, scale=2)
         verdicts = [("All verdicts", ""), *((words, label.value) for label, words in BANDS.items())]

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.errors import AppError
 from core.reviewing import Decision, Move, State
@@ -91,6 +92,33 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
             raise gr.Error(_sentence(error), print_exception=False) from error
 
     return call
+
+
+def told_at(place: gr.HTML) -> Callable[[Callable[..., dict[Any, Any]]], Callable[..., dict[Any, Any]]]:
+    """Like `friendly`, for handlers that return updates by component: shows the sentence at a place of the page.
+
+    Of what is called past the queue (`QUICK`) Gradio shows no `gr.Error` to people.
+    """
+
+    def of(handler: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+        @wraps(handler)
+        def call(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+            try:
+                return {place: ""} | handler(*args, **kwargs)
+            except Exception as error:
+                return {place: refused(_sentence(error))}
+
+        return call
+
+    return of
+
+
+def refused(sentence: str) -> Markup:
+    return Markup('<p class="refused" role="alert">{}</p>').format(sentence)
+
+
+def done(sentence: str) -> Markup:
+    return Markup('<p class="hint" role="status">{}</p>').format(sentence)
 
 
 def told(steps: Iterator[T]) -> Iterator[T | Refusal]:

@@ -34,6 +34,16 @@ def require(desk: "Desk", request: gr.Request, role: Role) -> User:
     return user
 
 
+def allow(desk: "Desk", request: gr.Request, role: Role) -> None:
+    """For what anybody may do on a public page, and at the moderators' desk who has the role.
+
+    Raises:
+        NotAllowed: at the desk, it takes another role.
+    """
+    if desk.users is not None:
+        require(desk, request, role)
+
+
 def whose(desk: "Desk", secret: str | None, request: gr.Request, role: Role = Role.VIEWER) -> str | None:
     """Whose reports a request may reach: a visitor's own, or at the moderators' desk everybody's, as None.
 
@@ -41,10 +51,8 @@ def whose(desk: "Desk", secret: str | None, request: gr.Request, role: Role = Ro
         NotAllowed: at the desk, it takes another role.
         InputError: a visitor's secret that others could guess.
     """
-    if desk.users is None:
-        return visitor(secret, request)
-    require(desk, request, role)
-    return None
+    allow(desk, request, role)
+    return visitor(secret, request) if desk.users is None else None
 
 
 def acting(desk: "Desk", request: gr.Request, role: Role = Role.VIEWER) -> str:

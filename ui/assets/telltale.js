@@ -165,6 +165,14 @@ window.telltale = (() => {
     if (event.type === "error") event.stopImmediatePropagation();
   }
 
+  // A session has ended: Gradio would say nothing, the log-in page does.
+  const ask = window.fetch;
+  window.fetch = async (...request) => {
+    const reply = await ask(...request);
+    if (reply.status === 401) location.reload();
+    return reply;
+  };
+
   document.addEventListener("click", seek, true);
   document.addEventListener("click", openCell, true);
   document.addEventListener("click", openFinding, true);
