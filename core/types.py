@@ -346,6 +346,20 @@ class Person:
     motion: Motion | None = field(repr=False, compare=False, default=None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What the pictures of a clip look like as a whole, to find the clip again; in order of time.
+
+    `time_s` float32 (n,); `hashes` uint8 (n, 8): the 64 bits of a perceptual hash each. n may be 0.
+    """
+
+    time_s: np.ndarray
+    hashes: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check("hashes", self.hashes, (len(self.time_s), 8))
+
+
 ChangeName = Literal["re-encoded", "scaled"]
 
 
@@ -436,8 +450,8 @@ class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
-    weights, version. `trials` were made where it was thorough and something could be assessed. `provenance` is None in
-    reports from before it was read.
+    weights, version. `trials` were made where it was thorough and something could be assessed; `likeness` where clips
+    are to be found again. `provenance` is None in reports from before it was read.
     """
 
     id: str
@@ -456,6 +470,7 @@ class Report:
     occlusions: tuple[Occlusion, ...] = ()
     trials: tuple[Trial, ...] = ()
     provenance: Provenance | None = None
+    likeness: Likeness | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from detectors.engines import device
 from ui.analyze import ANALYSES
 from ui.document import Format, file_name, read_format
 from ui.messages import friendly
+from ui.rights import whose
 from ui.uploads import put_apart, several_files
-from ui.visit import Answer, Desk, visitor
+from ui.visit import Answer, Desk
 
 
 def endpoints(desk: Desk) -> None:
@@ -66,7 +67,7 @@ def endpoints(desk: Desk) -> None:
 
     @friendly
     def report(id: str, request: gr.Request, format: str = "json") -> dict[str, Any]:
-        wanted, found = read_format(format), desk.store.get(id, owner=visitor(None, request))
+        wanted, found = read_format(format), desk.store.get(id, owner=whose(desk, None, request))
         document = desk.document(found, wanted)
         if wanted is Format.JSON:
             return dict(json.loads(document))
@@ -81,7 +82,7 @@ def endpoints(desk: Desk) -> None:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
         wanted = Label(label) if label else None
-        return asdict(desk.store.history(owner=visitor(None, request), page=page, label=wanted, text=text or None))
+        return asdict(desk.store.history(owner=whose(desk, None, request), page=page, label=wanted, text=text or None))
 
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
