@@ -1,6 +1,7 @@
 """What an evidence report says: one report, laid out for somebody who was not there."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 
 from analysis.disagreement import method_title
@@ -180,10 +181,11 @@ def _number(fake: float, interval: tuple[float, float] | None, *, calibrated: bo
 
 
 def _timelines(report: Report, people: Sequence[Person]) -> Iterator[Drawing]:
-    fused = {line.track_id: line for line in fused_lines(report)}
     for person in people:
-        if any(f.time_s for f in report.findings if f.track_id == person.id and f.status == "scored"):
-            yield Drawing(timeline_svg(report, person.id, fused.get(person.id)), person_name(person.id))
+        mine = tuple(finding for finding in report.findings if finding.track_id == person.id)
+        alone = replace(report, tracks=(person,), findings=mine)  # a crowd's lines need not be drawn up for each of it
+        if any(f.time_s for f in mine if f.status == "scored"):
+            yield Drawing(timeline_svg(alone, person.id, next(iter(fused_lines(alone)), None)), person_name(person.id))
 
 
 def _exhibits(report: Report, people: Sequence[Person]) -> Iterator[Block]:
