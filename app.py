@@ -17,6 +17,8 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from gradio import Blocks
 
+    from storage.sender import Sender
+
 log = logging.getLogger("telltale")
 
 WRITABLE = {
@@ -55,8 +57,8 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings) -> "Blocks":
-    """The page on top of an up-to-date store."""
+def page(settings: Settings, ended: threading.Event | None = None) -> "Blocks":
+    """The page on top of an up-to-date store; until `ended`, where it is given, expired reports are deleted from it."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -66,33 +68,52 @@ def page(settings: Settings) -> "Blocks":
     from core.weights import load_manifest
     from storage import ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.media import Media
+    from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
+    from storage.similar import Similar
     from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
     prepare_database(settings.database_url)
     database = open_database(settings.database_url)
-    store = ReportStore(database)
+    store = ReportStore(database, Media(settings.media) if settings.media else None)
+    if ended:
+        name, arguments = "retention", (store, settings.retention, ended)
+        threading.Thread(target=keep_deleting, args=arguments, name=name, daemon=True).start()
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
+    similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue))
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar))
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    blocks = page(settings)
+    ended = threading.Event()
+    blocks = page(settings, ended)
     from ui import launch_options
 
-    ended = threading.Event()
+    sender = _sender(settings) if settings.moderated else None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
     blocks.close(verbose=False)
+    if sender:
+        sender.stop()
     shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def _sender(settings: Settings) -> "Sender":
+    from storage.sender import Sender
+    from storage.webhooks import Webhooks
+
+    sender = Sender(Webhooks(settings.database_url), private=settings.webhooks_private)
+    sender.start()
+    return sender
 
 
 def selftest(settings: Settings) -> int:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,11 +31,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A file and what is asked of it: `sha256` is the file's, `fingerprint` one over all that determines the report."""
+    """A file and what is asked of it: `sha256` is the file's, `references` are those of the genuine clips, and
+    `fingerprint` is one over all that determines the report."""
 
     chosen: tuple[Choice, ...]
     sha256: str
     fingerprint: str
+    references: tuple[str, ...] = ()
 
 
 def analyze(
@@ -144,6 +146,10 @@ def analyze(
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
+        # By these one visitor could learn what another one uploaded.
+        likeness=reading.likeness if settings.moderated else None,
+        thresholds=settings.thresholds,
+        references=order.references,
         provenance=provenance,
     )
 
@@ -159,19 +165,19 @@ def take_order(
     """
     offered = choices(manifest, settings)
     chosen = choose(options.detectors, offered, options.regions, referenced=bool(references))
-    sha256 = _hash(path)
+    sha256, genuine = _hash(path), tuple(sorted(_hash(file) for file in references))
     determined_by = {
         "file": sha256,
-        "references": sorted(_hash(file) for file in references),
+        "references": genuine,
         "options": asdict(replace(options, detectors=())),
         "weights": [
             (c.weights.id, c.weights.sha256, c.weights.calibration and asdict(c.weights.calibration)) for c in chosen
         ],
-        "thresholds": (settings.strong_signs, settings.some_signs, settings.no_signs),
+        "thresholds": astuple(settings.thresholds),
         "version": VERSION,
     }
     fingerprint = hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
-    return Order(tuple(chosen), sha256, fingerprint)
+    return Order(tuple(chosen), sha256, fingerprint, genuine)
 
 
 def score(

@@ -51,19 +51,6 @@ class Seen:
     copies: Mapping[str, Likeness]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """How many were told of, and of how many."""
-
-    name: str
-    told: int
-    total: int
-
-    def __str__(self) -> str:
-        low, high = wilson(self.told, self.total)
-        return f"| {self.name} | {self.told} of {self.total} | {low:.3f} to {high:.3f} |"
-
-
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -111,41 +98,45 @@ def recall(seen: Sequence[Seen]) -> str:
         for name, likeness in {"itself": s.original, **s.copies}.items():
             for alike in clips.find(likeness, share=0.0):
                 shares[name][i, int(alike.name)] = alike.share
+    highest = np.max(list(shares.values()), axis=0)
     group, pair = np.array([s.group for s in seen]), np.array([s.clip.pair for s in seen])
-    told = group % 2 == 1
-    own = {name: shares[name].diagonal() for name in COPIES}
-    known = np.sort(np.concatenate([of[~told] for of in own.values()]))
-    any_form = np.max(list(shares.values()), axis=0)
-    alike, original = any_form >= NEAR_SHARE, shares["itself"] >= NEAR_SHARE
     same = group[:, None] == group[None]
-    twins = same & (pair[:, None] == pair[None]) & (pair != "")[:, None]
-    strangers, twins, kin = (which & told[:, None] for which in (~same, np.triu(twins, 1), np.triu(same & ~twins, 1)))
-    lines = [
-        *(Line(name, int((of[told] >= NEAR_SHARE).sum()), int(told.sum())) for name, of in own.items()),
-        Line(
-            "clips that are told to be like one of another source",
-            int((alike & strangers).any(1).sum()),
-            int(told.sum()),
-        ),
-        Line("clips of different sources, two by two", int((alike & strangers).sum()), int(strangers.sum())),
-        Line("a manipulated clip and its original", int((original & twins).sum()), int(twins.sum())),
-        Line("other clips of one source, two by two", int((original & kin).sum()), int(kin.sum())),
-    ]
-    highest = any_form[~same & ~told[:, None]].max()
+    twins = np.triu(same & (pair[:, None] == pair[None]) & (pair != "")[:, None], 1)
+    kin = np.triu(same, 1) & ~twins
+    rows = {name: (shares[name].diagonal(), np.ones(len(seen), bool)) for name in COPIES}
+    rows |= {
+        "told to be like one of another source": (np.where(same, 0, highest).max(axis=1), np.ones(len(seen), bool)),
+        "with each of another source": (highest, ~same),
+        "with its unmanipulated original": (shares["itself"], twins),
+        "with each other of the same source": (shares["itself"], kin),
+    }
+    chosen = group % 2 == 0
+    known = np.sort(np.concatenate([shares[name].diagonal()[chosen] for name in COPIES]))
     needed = known[int((1 - FOUND) * len(known))]
+    foreign = highest[chosen][~same[chosen]].max()
     return "\n".join(
         [
-            f"Of the copies of {(~told).sum()} clips from {len({*group[~told]})} sources, {FOUND:.0%} have a share of "
-            f"{needed:.2f} or more; with a clip of another source none of these clips has more than {highest:.2f} in "
-            f"common. Told of are shares from {NEAR_SHARE} on. The other {told.sum()} clips, from {len({*group[told]})} sources, looked up among all {len(seen)}:",
+            f"Of the copies of {chosen.sum()} clips, {FOUND:.0%} share {needed:.2f} or more with their original; none "
+            f"shares more than {foreign:.2f} with a clip of another source. Told of are clips that share {NEAR_SHARE} "
+            "or more:",
             "",
-            "| | told of | 95 % interval of the share |",
-            "|---|---|---|",
-            *map(str, lines),
+            f"| told of | {chosen.sum()} clips of {len({*group[chosen]})} sources, chosen by "
+            f"| {(~chosen).sum()} clips of {len({*group[~chosen]})} other sources | 95 % interval |",
+            "|---|---|---|---|",
+            *(
+                _line(name, found[chosen][of[chosen]], found[~chosen][of[~chosen]])
+                for name, (found, of) in rows.items()
+            ),
             "",
-            f"Median error of the offset of {TRIMMED}: {_offset_error(clips, seen):.1f} s.",
+            f"Median error of the offset, {TRIMMED}: {_offset_error(clips, seen):.1f} s.",
         ]
     )
+
+
+def _line(name: str, chosen: np.ndarray, others: np.ndarray) -> str:
+    told = int((others >= NEAR_SHARE).sum())
+    interval = "{:.3f} to {:.3f}".format(*wilson(told, len(others))) if len(others) else "-"
+    return f"| {name} | {(chosen >= NEAR_SHARE).sum()} of {len(chosen)} | {told} of {len(others)} | {interval} |"
 
 
 def _offset_error(clips: Clips, seen: Sequence[Seen]) -> float:

@@ -1,6 +1,7 @@
 """One frozen record of everything the operator can set, read once from the environment at start."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from core.errors import AppError
+from core.types import Thresholds
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,8 +63,12 @@ class Settings(BaseModel):
     """The same for this share of all reports, drawn by chance."""
     keep_hours: float = Field(24, gt=0, alias="TELLTALE_KEEP_HOURS")
     """In public mode, how old a report may get."""
+    media_days: float = Field(30, gt=0, alias="TELLTALE_MEDIA_DAYS")
+    """In moderation mode, how long the uploaded files are kept, and with them the scores and pictures of a report."""
     session_hours: float = Field(12, gt=0, alias="TELLTALE_SESSION_HOURS")
     """In moderation mode, how long after logging in people have to do so again."""
+    webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
+    """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -101,6 +107,20 @@ class Settings(BaseModel):
     @property
     def uploads(self) -> Path:
         return self.data / "uploads"
+
+    @property
+    def media(self) -> Path | None:
+        """Where uploads are kept; None in public mode, where they are not."""
+        return self.data / "media" if self.moderated else None
+
+    @property
+    def retention(self) -> timedelta:
+        """How old a report may get."""
+        return timedelta(days=self.media_days) if self.moderated else timedelta(hours=self.keep_hours)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.strong_signs, self.some_signs, self.no_signs)
 
 
 _FOREIGN = {"TELLTALE_SHARED", "TELLTALE_TEST_DATABASE_URL"}

@@ -50,6 +50,15 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the bands of a verdict begin, as P(fake): below `no_signs` none, from the others on some or strong ones."""
+
+    strong_signs: float
+    some_signs: float
+    no_signs: float
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """The uploaded file, as its container describes it and as it decoded.
 
@@ -451,7 +460,8 @@ class Report:
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
     weights, version. `trials` were made where it was thorough and something could be assessed; `likeness` where clips
-    are to be found again. `provenance` is None in reports from before it was read.
+    are to be found again. `provenance` and `thresholds` (those the verdicts were given by) are None in reports from
+    before they were kept; `references` are the SHA-256 of the genuine clips it was made beside.
     """
 
     id: str
@@ -469,6 +479,8 @@ class Report:
     exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
     occlusions: tuple[Occlusion, ...] = ()
     trials: tuple[Trial, ...] = ()
+    thresholds: Thresholds | None = None
+    references: tuple[str, ...] = ()
     provenance: Provenance | None = None
     likeness: Likeness | None = field(repr=False, compare=False, default=None)
 

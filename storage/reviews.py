@@ -200,6 +200,20 @@ class ReviewStore:
                 and session.get(OpinionRow, (report_id, user.name)) is None
             )
 
+    def standing(self, report_ids: Sequence[str], user: User) -> dict[str, tuple[Queued, str | None]]:
+        """Where these reports stand as far as this user may know, and when the last ruling was made, by report."""
+        wanted = select(ReviewRow).where(ReviewRow.report_id.in_(report_ids))
+        ruled = (
+            select(StepRow.report_id, func.max(StepRow.at))
+            .join(StepRow.ruling)
+            .where(StepRow.report_id.in_(report_ids))
+            .group_by(StepRow.report_id)
+        )
+        with self._session() as session:
+            at = dict(session.execute(ruled).all())
+            rows = self._rows(session, list(session.scalars(wanted)), user)
+        return {row.report_id: (row, at.get(row.report_id) if row.decision else None) for row in rows}
+
     # Acting
 
     def claim(self, report_id: str, user: User) -> Claim:

@@ -84,7 +84,7 @@ class Sender(threading.Thread):
     async def _attempt(self, delivery: Delivery) -> None:
         trouble = None
         try:
-            await _post_within(self._limit_s, delivery, self._certificates, self._private)
+            await deliver(delivery, self._certificates, private=self._private, limit_s=self._limit_s)
         except Undelivered as error:
             trouble = str(error)
             log.warning(
@@ -97,8 +97,11 @@ class Sender(threading.Thread):
         await asyncio.to_thread(self._webhooks.settle, delivery, trouble)
 
 
-async def _post_within(limit_s: float, delivery: Delivery, certificates: ssl.SSLContext, private: bool) -> None:
+async def deliver(delivery: Delivery, certificates: ssl.SSLContext, *, private: bool, limit_s: float = LIMIT_S) -> None:
     """One attempt.
+
+    Args:
+        private: whether the address may lead to this machine or into a private network.
 
     Raises:
         Undelivered: anything but a 2xx within the limit; the sentence holds nothing of the hook's address or secret.

@@ -7,12 +7,12 @@ run for moderation only, so no visitor of a public page can learn what another o
 import threading
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from core.errors import ReportNotFound
 from core.types import Label, Likeness
-from storage.database import open_database
+from storage.database import sessions
 from storage.lookup import Alike, Clips
 from storage.tables import LikenessRow, ReportRow
 
@@ -25,12 +25,14 @@ BATCH = 500
 class Match:
     """Another report on the same clip, or nearly; `share` and `offset_s` as in `Alike`.
 
-    Where only the file's hash tells, since its pictures say nothing, the share is 1 and the offset 0.
+    Where only the file's hash tells, since its pictures say nothing, the share is 1 and the offset 0. Of a report that
+    was deleted, what was decided is still known.
     """
 
     report_id: str
     created_at: str
     name: str
+    deleted: bool
     label: Label
     same_file: bool
     share: float
@@ -40,8 +42,8 @@ class Match:
 class Similar:
     """Looks clips up among those of all reports, which other threads and processes may add and delete meanwhile."""
 
-    def __init__(self, url: str) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(self, database: Engine | str) -> None:
+        self._session = sessions(database)
         self._lock = threading.Lock()
         self._kept: dict[str, Likeness] = {}
         self._clips = Clips({})
@@ -56,7 +58,7 @@ class Similar:
             row = session.execute(
                 select(ReportRow.__table__.c.video_sha256, LikenessRow.likeness)
                 .outerjoin(LikenessRow, LikenessRow.report_id == ReportRow.id)
-                .where(ReportRow.id == report_id)
+                .where(ReportRow.id == report_id, ReportRow.deleted_at.is_(None))
             ).one_or_none()
             if row is None:
                 raise ReportNotFound("There is no report of this id; it may have been deleted.")
@@ -87,12 +89,15 @@ def _matches(session: Session, report_id: str, sha256: str, alike: dict[str, Ali
     newest = select(column.id).where(column.video_sha256 == sha256).order_by(column.created_at.desc()).limit(MOST + 1)
     wanted = {*session.scalars(newest), *(found.name for found in likeliest)} - {report_id}
     rows = session.execute(
-        select(column.id, column.created_at, column.video_name, column.verdict_label, column.video_sha256)
+        select(
+            *(column.id, column.created_at, column.video_name, column.deleted_at),
+            *(column.verdict_label, column.video_sha256),
+        )
         .where(column.id.in_(wanted))
         .order_by(column.created_at.desc())
     )
     matches = []
-    for id, created_at, name, label, of in rows:
-        found = alike.get(id, Alike(id, 1.0, 0.0))
-        matches.append(Match(id, created_at, name, label, of == sha256, found.share, found.offset_s))
+    for id, created_at, name, deleted_at, label, of in rows:
+        found, deleted = alike.get(id, Alike(id, 1.0, 0.0)), deleted_at is not None
+        matches.append(Match(id, created_at, name, deleted, label, of == sha256, found.share, found.offset_s))
     return sorted(matches, key=lambda match: (not match.same_file, -match.share))[:MOST]

@@ -38,6 +38,7 @@ from core.types import (
     Provenance,
     Quality,
     Thoroughness,
+    Thresholds,
     UsedWeights,
     Verdict,
     Video,
@@ -205,6 +206,12 @@ class ReportRow(Base):
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
+    thresholds: Mapped[Thresholds | None] = composite(
+        mapped_column("thresholds_strong_signs", nullable=True),
+        mapped_column("thresholds_some_signs", nullable=True),
+        mapped_column("thresholds_no_signs", nullable=True),
+    )
+    references: Mapped[tuple[str, ...]] = mapped_column(server_default="[]")
     deleted_at: Mapped[str | None]
     """Since when only this row is left of the report; None while it is whole."""
     provenance: Mapped[Provenance | None]

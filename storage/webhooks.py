@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import Engine, delete, func, select, update
 
 from core.errors import AppError, InputError
 from core.settings import Settings
-from storage.database import open_database, upgrade
+from storage.database import prepare, sessions
 from storage.outbox import Event
 from storage.tables import DeliveryRow, HookRow
 
@@ -63,8 +62,10 @@ class Delivery:
 class Webhooks:
     """The hooks and their deliveries; any number of processes may share them."""
 
-    def __init__(self, url: str, *, attempts: int = ATTEMPTS, first_retry_s: float = FIRST_RETRY_S) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(
+        self, database: Engine | str, *, attempts: int = ATTEMPTS, first_retry_s: float = FIRST_RETRY_S
+    ) -> None:
+        self._session = sessions(database)
         self._attempts = attempts
         self._first_retry_s = first_retry_s
 
@@ -213,9 +214,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands.add_parser(command, help=does).add_argument("id", metavar="ID")
     given = parser.parse_args(arguments)
     try:
-        url = Settings.from_env(os.environ).database_url
-        upgrade(url)
-        print(_run(given, Webhooks(url)))
+        settings = Settings.from_env(os.environ)
+        if not settings.moderated:
+            raise AppError("Nothing is told about a public page; set TELLTALE_MODE=moderation.")
+        prepare(settings.database_url)
+        print(_run(given, Webhooks(settings.database_url)))
     except AppError as error:
         print(error, file=sys.stderr)
         return 1

@@ -49,7 +49,8 @@ def _nothing_stays(server: Server) -> Iterator[None]:
 def test_a_clip_becomes_a_report_with_all_that_the_contract_names(report: dict[str, Any]):
     assert set(report) == {
         *("id", "created_at", "app_version", "fingerprint", "settings", "video", "verdict", "tracks", "findings"),
-        *("warnings", "timings_s", "device", "exhibits", "occlusions", "trials", "provenance", "from_store"),
+        *("warnings", "timings_s", "device", "exhibits", "occlusions", "trials", "thresholds", "references"),
+        *("provenance", "from_store"),
     }
     assert report["video"]["frames_decoded"] == report["video"]["frames"] == 100
     assert report["video"]["name"] == "good.mp4"

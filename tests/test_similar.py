@@ -1,27 +1,29 @@
 """The same clip is found again, and other clips are not."""
 
 from dataclasses import replace
-from pathlib import Path
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.errors import ReportNotFound
+from core.people import Role, User
+from core.reviewing import Decision, Policy
+from core.settings import Settings
 from core.types import Frame, Likeness
 from preprocessing.likeness import MOST, Watcher, hash_picture
-from storage import ReportStore, upgrade
+from storage import ReportStore
 from storage.lookup import Alike, Clips, Index
+from storage.media import Media
+from storage.reviews import ReviewStore
 from storage.similar import Similar
 from tests.test_storage import ANNA, BARE, BERT
+from ui.similar import as_rows, sightings, similar_table
+from ui.visit import Desk
 
 RATE_HZ = 25
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    address = f"sqlite:///{tmp_path / 'telltale.db'}"
-    upgrade(address)
-    return address
+TAG = '<img src=x onerror="alert(1)">'
 
 
 def random_likeness(n: int, seed: int = 0) -> Likeness:
@@ -104,18 +106,18 @@ def test_a_clip_has_so_many_hashes_at_most(monkeypatch):
     assert len(watcher.likeness().time_s) == 5 < MOST
 
 
-def add(url: str, id: str, likeness: Likeness | None, *, sha256: str, owner: str = ANNA) -> None:
+def add(database_url: str, id: str, likeness: Likeness | None, *, sha256: str, owner: str = ANNA) -> None:
     video = replace(BARE.video, sha256=sha256, name=f"{id}.mp4")
-    ReportStore(url).add(replace(BARE, id=id, video=video, likeness=likeness), owner=owner)
+    ReportStore(database_url).add(replace(BARE, id=id, video=video, likeness=likeness), owner=owner)
 
 
-def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoever_made_them(url):
+def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoever_made_them(database_url):
     clip = random_likeness(20)
-    add(url, "first", clip, sha256="aa")
-    add(url, "same", clip, sha256="aa", owner=BERT)
-    add(url, "copy", Likeness(clip.time_s, flipped(clip.hashes, 3)), sha256="bb")
-    add(url, "other", random_likeness(20, 1), sha256="cc")
-    matches = Similar(url).matches("first")
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, "same", clip, sha256="aa", owner=BERT)
+    add(database_url, "copy", Likeness(clip.time_s, flipped(clip.hashes, 3)), sha256="bb")
+    add(database_url, "other", random_likeness(20, 1), sha256="cc")
+    matches = Similar(database_url).matches("first")
     assert [(m.report_id, m.same_file, m.share, m.offset_s) for m in matches] == [
         ("same", True, 1.0, 0.0),
         ("copy", False, 1.0, 0.0),
@@ -127,25 +129,85 @@ def test_reports_on_the_same_file_and_on_nearly_the_same_clip_are_told_of_whoeve
     )
 
 
-def test_the_same_file_is_found_even_where_its_pictures_say_nothing(url):
-    add(url, "black", random_likeness(0), sha256="aa")
-    add(url, "again", None, sha256="aa")
-    assert [m.report_id for m in Similar(url).matches("black")] == ["again"]
-    assert [m.report_id for m in Similar(url).matches("again")] == ["black"]
+def test_the_same_file_is_found_even_where_its_pictures_say_nothing(database_url):
+    add(database_url, "black", random_likeness(0), sha256="aa")
+    add(database_url, "again", None, sha256="aa")
+    assert [m.report_id for m in Similar(database_url).matches("black")] == ["again"]
+    assert [m.report_id for m in Similar(database_url).matches("again")] == ["black"]
 
 
-def test_what_others_add_and_delete_meanwhile_is_seen(url):
-    similar, clip = Similar(url), random_likeness(20)
-    add(url, "first", clip, sha256="aa")
+def test_what_others_add_and_delete_meanwhile_is_seen(database_url):
+    similar, clip = Similar(database_url), random_likeness(20)
+    add(database_url, "first", clip, sha256="aa")
     assert similar.matches("first") == []
-    add(url, "copy", clip, sha256="bb")
+    add(database_url, "copy", clip, sha256="bb")
     assert [m.report_id for m in similar.matches("first")] == ["copy"]
-    ReportStore(url).delete("copy", owner=ANNA)
+    ReportStore(database_url).delete("copy", owner=ANNA)
     assert similar.matches("first") == []
-    add(url, "late", clip, sha256="cc")
+    add(database_url, "late", clip, sha256="cc")
     assert [m.report_id for m in similar.matches("first")] == ["late"]
 
 
-def test_a_report_that_never_was_is_like_nothing_and_said_so(url):
+def test_a_report_that_never_was_is_like_nothing_and_said_so(database_url):
     with pytest.raises(ReportNotFound, match="no report of this id"):
-        Similar(url).matches("nothing")
+        Similar(database_url).matches("nothing")
+
+
+LEA, ANNA_REVIEWS = User("lea", Role.LEAD), User("anna", Role.REVIEWER)
+
+
+def moderated(database_url: str, **chosen: str) -> Desk:
+    settings = Settings.from_env({"TELLTALE_MODE": "moderation"} | chosen)
+    store, queue = ReportStore(database_url), ReviewStore(database_url, settings)
+    none = SimpleNamespace()
+    return Desk(settings, {}, store, none, none, users=none, queue=queue, similar=Similar(database_url))
+
+
+def test_an_earlier_decision_on_a_copy_is_told_with_its_date(database_url):
+    clip, desk = random_likeness(40), moderated(database_url)
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, "copy", Likeness(clip.time_s[:20], clip.hashes[10:30]), sha256="bb")
+    desk.reviews.keep_policy(LEA, Policy("P", "A policy", ""))
+    desk.reviews.decide("first", LEA, Decision.MANIPULATED, "P")
+    found = sightings(desk, "copy", ANNA_REVIEWS)
+    (row,) = as_rows(found)
+    assert (row["report_id"], row["decision"], row["state"], row["offset_s"]) == ("first", "manipulated", "decided", 5)
+    assert row["decided_at"][:10] == str(datetime.now(UTC).date())
+    page = similar_table(found)
+    assert "Manipulated" in page
+    assert "100\N{NO-BREAK SPACE}% of the pictures, from 0:05.0 of that clip" in page
+    assert 'data-report="first"' in page
+    assert similar_table([]) == ""
+
+
+def test_what_was_decided_outlives_the_report(database_url, tmp_path):
+    clip, desk = random_likeness(20), moderated(database_url)
+    add(database_url, "first", clip, sha256="aa" * 32)
+    add(database_url, "copy", clip, sha256="bb")
+    desk.reviews.keep_policy(LEA, Policy("P", "A policy", ""))
+    desk.reviews.decide("first", LEA, Decision.MANIPULATED, "P")
+    ReportStore(database_url, Media(tmp_path / "media")).delete("first", owner=None)
+    (gone,) = found = sightings(desk, "copy", LEA)
+    assert (gone.match.report_id, gone.match.deleted, gone.match.name) == ("first", True, "")
+    assert gone.queued.decision is Decision.MANIPULATED
+    assert 'data-report="first"' not in similar_table(found)
+    with pytest.raises(ReportNotFound):
+        desk.similar.matches("first")
+
+
+def test_what_a_reviewer_has_to_judge_first_is_told_without_its_scores(database_url):
+    clip, desk = random_likeness(20), moderated(database_url, TELLTALE_BLIND_FIRST="1")
+    add(database_url, "first", clip, sha256="aa", owner=BERT)
+    add(database_url, "copy", clip, sha256="bb", owner=BERT)
+    (row,) = as_rows(sightings(desk, "copy", ANNA_REVIEWS))
+    assert row["label"] is None
+    assert as_rows(sightings(desk, "copy", LEA))[0]["label"] is BARE.verdict.label
+
+
+def test_a_name_with_markup_is_shown_and_never_run(database_url):
+    clip, desk = random_likeness(20), moderated(database_url)
+    add(database_url, "first", clip, sha256="aa")
+    add(database_url, TAG, clip, sha256="bb")
+    page = similar_table(sightings(desk, "first", LEA))
+    assert TAG not in page
+    assert "&lt;img" in page

@@ -1,5 +1,6 @@
 """News reaches whoever asked for it: signed, tried again, never twice, never to an address inside the house."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -7,16 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy.orm import Session
 
 from core.errors import AppError
-from storage import upgrade
+from storage import ReportStore
 from storage.database import open_database
+from storage.media import Media
 from storage.outbox import tell_analysed, tell_decided
-from storage.sender import Sender, is_public
+from storage.sender import Sender, Undelivered, deliver, is_public
 from storage.webhooks import Delivery, Webhooks, main
 from tests.test_storage import REPORT
 
@@ -65,15 +67,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    address = f"sqlite:///{tmp_path / 'telltale.db'}"
-    upgrade(address)
-    return address
-
-
-@pytest.fixture
-def webhooks(url: str) -> Webhooks:
-    return Webhooks(url, attempts=3, first_retry_s=0.05)
+def webhooks(database_url: str) -> Webhooks:
+    return Webhooks(database_url, attempts=3, first_retry_s=0.05)
 
 
 @pytest.fixture
@@ -91,10 +86,15 @@ def send(webhooks: Webhooks) -> Iterator[Callable[..., Sender]]:
         sender.stop()
 
 
-def tell(url: str, times: int = 1) -> None:
-    with Session(open_database(url)) as session, session.begin():
+def tell(database_url: str, times: int = 1) -> None:
+    with Session(open_database(database_url)) as session, session.begin():
         for _ in range(times):
             tell_analysed(session, REPORT)
+
+
+def attempt(url: str, *, private: bool) -> None:
+    delivery = Delivery("d", "h", url, "secret", "analysed", "{}", is_last=False, until=0.0)
+    asyncio.run(deliver(delivery, httpx.create_ssl_context(), private=private, limit_s=5.0))
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -104,9 +104,9 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(url, webhooks, receiver, send):
+def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(database_url, webhooks, receiver, send):
     _, secret = webhooks.add(receiver.url)
-    tell(url)
+    tell(database_url)
     send()
     wait_for(lambda: receiver.got)
     headers, body = receiver.got[0]
@@ -127,10 +127,20 @@ def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(url
     assert webhooks.list()[0].waiting == 0
 
 
-def test_a_hook_hears_only_of_what_it_asked_for(url, webhooks, receiver, send):
+@pytest.mark.parametrize("moderated", [True, False])
+def test_a_report_is_told_of_with_the_row_it_becomes_and_never_from_a_public_page(
+    database_url, webhooks, moderated, tmp_path
+):
+    webhooks.add("https://example.org")
+    ReportStore(database_url, Media(tmp_path) if moderated else None).add(REPORT, owner="anna")
+    delivery = webhooks.claim(time.time())
+    assert (json.loads(delivery.body)["report_id"] if delivery else None) == (REPORT.id if moderated else None)
+
+
+def test_a_hook_hears_only_of_what_it_asked_for(database_url, webhooks, receiver, send):
     webhooks.add(receiver.url, ["decided"])
-    tell(url)
-    with Session(open_database(url)) as session, session.begin():
+    tell(database_url)
+    with Session(open_database(database_url)) as session, session.begin():
         tell_decided(session, report_id="r-1", at="2026-03-04", decision="manipulated", policy="P1")
     send()
     wait_for(lambda: webhooks.list()[0].delivered_at)
@@ -138,19 +148,19 @@ def test_a_hook_hears_only_of_what_it_asked_for(url, webhooks, receiver, send):
     assert json.loads(receiver.got[0][1])["decision"] == "manipulated"
 
 
-def test_news_of_a_transaction_that_is_rolled_back_is_never_sent(url, webhooks, receiver):
+def test_news_of_a_transaction_that_is_rolled_back_is_never_sent(database_url, webhooks, receiver):
     webhooks.add(receiver.url)
-    with Session(open_database(url)) as session:
+    with Session(open_database(database_url)) as session:
         tell_analysed(session, REPORT)
         session.flush()
         session.rollback()
     assert webhooks.claim(time.time() + 1) is None
 
 
-def test_a_delivery_that_fails_twice_arrives_at_the_third_attempt(url, webhooks, receiver, send):
+def test_a_delivery_that_fails_twice_arrives_at_the_third_attempt(database_url, webhooks, receiver, send):
     webhooks.add(receiver.url)
     receiver.answers = [500, 302]
-    tell(url)
+    tell(database_url)
     send()
     wait_for(lambda: webhooks.list()[0].delivered_at)
     assert len({body for _, body in receiver.got}) == 1
@@ -159,11 +169,11 @@ def test_a_delivery_that_fails_twice_arrives_at_the_third_attempt(url, webhooks,
 
 
 def test_after_the_last_attempt_a_delivery_is_given_up_and_said_to_be_until_somebody_asks_again(
-    url, webhooks, receiver, send, caplog
+    database_url, webhooks, receiver, send, caplog
 ):
     hook, secret = webhooks.add(receiver.url)
     receiver.answers = [500, 500, 500]
-    tell(url)
+    tell(database_url)
     send()
     wait_for(lambda: webhooks.list()[0].given_up)
     wait_for(lambda: "given up" in caplog.text)
@@ -176,9 +186,9 @@ def test_after_the_last_attempt_a_delivery_is_given_up_and_said_to_be_until_some
     wait_for(lambda: webhooks.list()[0].delivered_at)
 
 
-def test_each_wait_is_twice_the_one_before(url, webhooks):
+def test_each_wait_is_twice_the_one_before(database_url, webhooks):
     webhooks.add("http://example.org")
-    tell(url)
+    tell(database_url)
     now = time.time()
     for wait_s in (0.05, 0.1):
         webhooks.settle(webhooks.claim(now), "It answered 500.")
@@ -187,19 +197,19 @@ def test_each_wait_is_twice_the_one_before(url, webhooks):
     assert webhooks.claim(now).is_last
 
 
-def test_two_senders_make_one_delivery(url, webhooks, receiver, send):
+def test_two_senders_make_one_delivery(database_url, webhooks, receiver, send):
     webhooks.add(receiver.url)
     send()
     send()
-    tell(url, times=20)
+    tell(database_url, times=20)
     wait_for(lambda: webhooks.list()[0].waiting == 0)
     ids = [json.loads(body)["delivery"] for _, body in receiver.got]
     assert len(ids) == len(set(ids)) == 20
 
 
-def test_what_a_dead_sender_had_taken_is_sent_by_the_next(url, webhooks):
+def test_what_a_dead_sender_had_taken_is_sent_by_the_next(database_url, webhooks):
     webhooks.add("http://example.org")
-    tell(url)
+    tell(database_url)
     now = time.time()
     taken = webhooks.claim(now)
     assert isinstance(taken, Delivery)
@@ -209,33 +219,42 @@ def test_what_a_dead_sender_had_taken_is_sent_by_the_next(url, webhooks):
     assert again.id == taken.id
 
 
-def test_a_hook_that_hangs_holds_up_neither_the_others_nor_what_is_told(url, webhooks, receiver, send):
+def test_a_hook_that_hangs_holds_up_neither_the_others_nor_what_is_told(database_url, webhooks, receiver, send):
     deaf = Receiver()
     deaf.hangs.set()
     try:
-        webhooks.add(deaf.url)
+        first, _ = webhooks.add(deaf.url)
         send(limit_s=0.5)
-        tell(url)
+        tell(database_url)
         wait_for(lambda: deaf.got)
         webhooks.add(receiver.url)
         began = time.monotonic()
-        tell(url)
+        tell(database_url)
         wait_for(lambda: receiver.got)
         assert time.monotonic() - began < WAIT_S / 2
-        wait_for(lambda: webhooks.list()[0].trouble)
-        assert "did not answer within 0.5 s" in webhooks.list()[0].trouble
+        wait_for(lambda: webhooks.list(first.id)[0].trouble)
+        assert "did not answer within 0.5 s" in webhooks.list(first.id)[0].trouble
     finally:
         deaf.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "10.1.2.3", "169.254.169.254"])
-def test_addresses_inside_the_house_are_not_called_unless_that_is_allowed(url, webhooks, receiver, send, host):
-    webhooks.add(receiver.url.replace("127.0.0.1", host))
-    tell(url)
-    send(private=False)
-    wait_for(lambda: webhooks.list()[0].trouble)
-    assert "not an address of the internet" in webhooks.list()[0].trouble
+def test_addresses_inside_the_house_are_not_called_unless_that_is_allowed(receiver, host):
+    with pytest.raises(Undelivered, match="not an address of the internet"):
+        attempt(receiver.url.replace("127.0.0.1", host), private=False)
     assert receiver.got == []
+
+
+def test_a_hook_is_called_by_its_name_although_the_address_was_looked_up_before(receiver):
+    attempt(receiver.url.replace("127.0.0.1", "localhost"), private=True)
+    assert receiver.got[0][0]["Host"] == receiver.url.split("/")[2].replace("127.0.0.1", "localhost")
+
+
+def test_a_redirect_is_not_followed(receiver):
+    receiver.answers = [307]
+    with pytest.raises(Undelivered, match="answered 307"):
+        attempt(receiver.url, private=True)
+    assert len(receiver.got) == 1
 
 
 @pytest.mark.parametrize(
@@ -266,10 +285,9 @@ def test_an_address_is_public_only_if_all_the_internet_can_reach_it(address, pub
         ("https://me:secret@example.org", "Leave user and password out"),
     ],
 )
-def test_what_cannot_be_called_is_refused_when_it_is_added(webhooks, address, sentence):
+def test_what_cannot_be_called_is_refused_when_it_is_added(address, sentence):
     with pytest.raises(AppError, match=sentence):
-        webhooks.add(address)
-    assert webhooks.list() == []
+        Webhooks("sqlite://").add(address)
 
 
 def test_an_event_that_is_not_is_refused_by_name(webhooks):
@@ -277,9 +295,9 @@ def test_an_event_that_is_not_is_refused_by_name(webhooks):
         webhooks.add("https://example.org", ["deleted"])
 
 
-def test_a_removed_hook_takes_what_it_did_not_receive_with_it(url, webhooks):
+def test_a_removed_hook_takes_what_it_did_not_receive_with_it(database_url, webhooks):
     hook, _ = webhooks.add("https://example.org")
-    tell(url)
+    tell(database_url)
     webhooks.remove(hook.id)
     assert webhooks.claim(time.time() + 1) is None
     with pytest.raises(AppError, match="no hook"):
@@ -288,6 +306,9 @@ def test_a_removed_hook_takes_what_it_did_not_receive_with_it(url, webhooks):
 
 def test_the_command_shows_a_secret_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TELLTALE_DATA", str(tmp_path))
+    assert main(["list"]) == 1
+    assert "set TELLTALE_MODE=moderation" in capsys.readouterr().err
+    monkeypatch.setenv("TELLTALE_MODE", "moderation")
     assert main(["add", "https://example.org/hook", "--event", "decided"]) == 0
     added = capsys.readouterr().out
     id, secret = added.split()[0], added.split()[-1]

@@ -21,6 +21,7 @@ from ui.messages import friendly
 from ui.queue import asked
 from ui.reviewing import rule
 from ui.rights import require, whose
+from ui.similar import as_rows, sightings
 from ui.uploads import put_apart, several_files
 from ui.visit import Answer, Desk
 
@@ -31,7 +32,7 @@ def plain_json(record: Any) -> dict[str, Any]:
 
 
 def endpoints(desk: Desk) -> None:
-    """`/analyze`, `/detectors`, `/report` and `/history`."""
+    """`/analyze`, `/detectors`, `/report`, `/history`; at the moderators' desk also `/review`, `/queue`, `/similar`."""
 
     @friendly
     def analyze(
@@ -120,6 +121,12 @@ def endpoints(desk: Desk) -> None:
         wanted, chosen = asked(user, (show, text, order, label, detector, persons, since, until, reviewer))
         return plain_json(desk.reviews.queue(user, wanted, chosen, after=after or None))
 
+    @friendly
+    def similar(id: str, request: gr.Request) -> list[dict[str, Any]]:
+        user = require(desk, request, Role.VIEWER)
+        desk.report(id, None, request)  # not from who has to give an opinion on this clip first
+        return as_rows(sightings(desk, id, user))
+
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
         inputs = [
@@ -156,3 +163,9 @@ def endpoints(desk: Desk) -> None:
     if desk.queue:
         gr.api(review, api_name="review", api_description="Records your decision on a report.", queue=False)
         gr.api(queue, api_name="queue", api_description="Reports with their states, 20 a page.", queue=False)
+        gr.api(
+            similar,
+            api_name="similar",
+            api_description="Other reports on the same file, or on nearly the same clip, with what was decided.",
+            queue=False,
+        )

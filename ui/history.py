@@ -13,7 +13,7 @@ from ui.exhibits import Find
 from ui.markup import band, remark, table, titled
 from ui.messages import BANDS, QUICK, clock, friendly, number
 from ui.result import ReportView
-from ui.rights import whose
+from ui.rights import acting, whose
 from ui.visit import Desk
 
 PAGE_SIZE = 10
@@ -76,7 +76,7 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
         now: int, text: str, verdict: str, secret: str | None, request: gr.Request, event: gr.EventData
     ) -> dict[Any, Any]:
         owner = whose(desk, secret, request, Role.LEAD)
-        store.delete(str(event.report), owner=owner)
+        store.delete(str(event.report), owner=owner, actor=acting(desk, request, Role.LEAD))
         return listed(now, text, verdict, owner) | view.hide()
 
     asked, listing = [page, text, verdict, secret], [page, rows, newer, where, older]

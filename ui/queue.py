@@ -18,7 +18,7 @@ from ui.exhibits import Find
 from ui.markup import band, each, refused, table, titled
 from ui.messages import BANDS, DECISIONS, QUICK, STATES, Refusal, friendly, number, tried
 from ui.policies import policies_section
-from ui.reviewing import ReviewPanel, chip
+from ui.reviewing import OPEN_BUTTONS, ReviewPanel, chip
 from ui.rights import require
 from ui.visit import Desk
 
@@ -35,11 +35,6 @@ ORDERS = {
     Order.HIGHEST: "Highest score first",
     Order.LOWEST: "Lowest score first",
 }
-
-ANSWER_BUTTONS = """element.addEventListener('click', (event) => {
-  const { report } = event.target.closest('button[data-report]')?.dataset ?? {};
-  if (report) trigger('click', { report });
-});"""
 
 
 def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
@@ -78,7 +73,7 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
             back = gr.Button("← [", size="sm", scale=0, min_width=70, interactive=False, elem_id="queue-back")
             where = gr.HTML(elem_classes="where", min_width=120)
             forth = gr.Button("] →", size="sm", scale=0, min_width=70, interactive=False, elem_id="queue-forth")
-        rows = gr.HTML(js_on_load=ANSWER_BUTTONS, elem_id="queue-rows")
+        rows = gr.HTML(js_on_load=OPEN_BUTTONS, elem_id="queue-rows")
         policies_section(desk, opened=opened)
     panel = ReviewPanel(desk, secret, find)
     gr.HTML(KEYS)
@@ -145,7 +140,8 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
     gr.on(changed, turning(), [*places, *filters], page_of_list, **QUICK)
     back.click(turning("before"), [*places, *filters], page_of_list, **QUICK)
     forth.click(turning("after"), [*places, *filters], page_of_list, **QUICK)
-    panel.settle_after(rows.click(open_one, None, [listing, rows, *panel.outputs], **QUICK))
+    for reports in (rows, panel.seen):
+        panel.settle_after(reports.click(open_one, None, [listing, rows, *panel.outputs], **QUICK))
     for button in (take, panel.next):
         panel.settle_after(button.click(take_next, filters, both, **QUICK))
     panel.back.click(leave, filters, both, **QUICK)

@@ -18,6 +18,7 @@ from ui.markup import each, refused, titled
 from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, tried
 from ui.result import ReportView, quality
 from ui.rights import require
+from ui.similar import sightings, similar_table
 from ui.visit import Desk
 
 CHOICES = [(words, decision.value) for decision, words in DECISIONS.items()]
@@ -26,6 +27,12 @@ BLIND = (
     "Look at the clip and say what you hold of it. Scores, and what others decided, are sent to this page only after "
     "that; your opinion is kept as it is, and your decision may differ."
 )
+
+OPEN_BUTTONS = """element.addEventListener('click', (event) => {
+  const { report } = event.target.closest('button[data-report]')?.dataset ?? {};
+  if (report) trigger('click', { report });
+});"""
+"""For tables whose rows have a button that opens a report."""
 
 
 def rule(
@@ -106,13 +113,13 @@ class ReviewPanel:
                         )
                     self._trail = gr.HTML()
                 with gr.Column(scale=2, min_width=320):
-                    self._seen = gr.HTML(visible=False)
+                    self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
                     self._faces = gr.HTML(visible=False)
                     self._view = ReportView("queue", find, secret, desk)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
-            *(self._escalate, self._appeal, self._trail, self._seen, self._faces, *self._view.outputs),
+            *(self._escalate, self._appeal, self._trail, self.seen, self._faces, *self._view.outputs),
         ]
         self._acts()
 
@@ -201,7 +208,7 @@ class ReviewPanel:
             self._policy: gr.update(choices=policies, value=only) if only else gr.update(choices=policies),
             self._words: gr.update(value="", visible=fields[self._words]),
             self._second: gr.update(value=False, visible=fields[self._second]),
-            self._seen: _if_any("" if hidden else seen_before(desk, report, user)),
+            self.seen: _if_any("" if hidden else similar_table(sightings(desk, report_id, user))),
             self._faces: _if_any(faces(report) if hidden else ""),
         } | (self._view.hide() if hidden else self._view.show(report))
 
@@ -325,8 +332,3 @@ def faces(report: Report) -> Markup:
         Markup('<div class="faces">{}</div>').format(pictures) if report.tracks else Markup("<p>No face was found.</p>")
     )
     return titled("People in the video", "Scores come after your opinion.") + found + quality(report)
-
-
-def seen_before(desk: Desk, report: Report, user: User) -> Markup:
-    """Earlier decisions on the same clip; where to add those on clips that look alike."""
-    return Markup("")

@@ -7,6 +7,7 @@ import gradio as gr
 
 from core.errors import InputError, NotAllowed
 from core.people import Role, User
+from storage.reports import VISITOR
 
 if TYPE_CHECKING:
     from ui.visit import Desk
@@ -44,6 +45,15 @@ def whose(desk: "Desk", secret: str | None, request: gr.Request, role: Role = Ro
         return visitor(secret, request)
     require(desk, request, role)
     return None
+
+
+def acting(desk: "Desk", request: gr.Request, role: Role = Role.VIEWER) -> str:
+    """Who the log says has done this: a user, or at a public page anybody.
+
+    Raises:
+        NotAllowed: at the desk, it takes another role.
+    """
+    return VISITOR if desk.users is None else require(desk, request, role).name
 
 
 def visitor(secret: str | None, request: gr.Request) -> str:

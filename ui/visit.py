@@ -22,6 +22,7 @@ from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from storage import ReportStore
 from storage.reviews import ReviewStore
+from storage.similar import Similar
 from storage.users import UserStore
 from ui.document import Format, write_document
 from ui.messages import duration
@@ -81,7 +82,7 @@ def follow(
 class Desk:
     """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`.
 
-    `users` and `queue` are None on a public page: that is how the two modes are told apart.
+    `users`, `queue` and `similar` are None on a public page: that is how the two modes are told apart.
     """
 
     settings: Settings
@@ -92,6 +93,7 @@ class Desk:
     follow: Callable[..., Iterator[Progress | Report]] = follow
     users: UserStore | None = None
     queue: ReviewStore | None = None
+    similar: Similar | None = None
 
     @property
     def reviews(self) -> ReviewStore:
@@ -161,7 +163,7 @@ class Desk:
             }
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
-                    self.store.add(step, owner=author)
+                    self.store.add(step, owner=author, file=path)
                     learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:

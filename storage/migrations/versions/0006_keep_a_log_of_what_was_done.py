@@ -1,10 +1,12 @@
-"""Keep a log of what was done to reports, and what is left of those whose media were deleted."""
+"""Keep a log of what was done to reports, what they were judged by, and what is left of those that were deleted."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
 down_revision = "0005"
+
+THRESHOLDS = ("thresholds_strong_signs", "thresholds_some_signs", "thresholds_no_signs")
 
 
 def upgrade() -> None:
@@ -30,11 +32,15 @@ def upgrade() -> None:
     )
     op.bulk_insert(head, [{"id": 1, "count": 0, "hash": "0" * 64}])
     with op.batch_alter_table("reports") as batch:
+        for name in THRESHOLDS:
+            batch.add_column(sa.Column(name, sa.Double()))
+        batch.add_column(sa.Column("references", sa.JSON(), nullable=False, server_default="[]"))
         batch.add_column(sa.Column("deleted_at", sa.String()))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("reports") as batch:
-        batch.drop_column("deleted_at")
+        for name in ("deleted_at", "references", *reversed(THRESHOLDS)):
+            batch.drop_column(name)
     op.drop_table("audit_head")
     op.drop_table("audit")
