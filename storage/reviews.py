@@ -407,7 +407,9 @@ class ReviewStore:
             # somebody else wrote could not be written any more.
             session.execute(mine)
             row = session.get(ReviewRow, report_id)
-            if row is None:
+            # Of a deleted report what was decided stays, but nobody acts on it any more.
+            there = select(ReportRow.id).where(ReportRow.id == report_id, ReportRow.deleted_at.is_(None))
+            if row is None or session.scalar(there) is None:
                 raise _not_found()
             yield session, row
 

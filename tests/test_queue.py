@@ -19,9 +19,10 @@ from core.types import Label, Verdict
 from core.weights import load_manifest
 from plots.drift import plot_drift
 from storage import ReportStore, upgrade
+from storage.media import Media
 from storage.reviews import ReviewStore
 from storage.users import UserStore
-from tests.conftest import free_port
+from tests.conftest import ROOT, free_port
 from tests.test_agreement import decided
 from tests.test_ui import TAG, report
 from ui import build, launch_options
@@ -58,7 +59,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         monkeypatch.setenv("GRADIO_TEMP_DIR", str(settings.uploads))
         upgrade(settings.database_url)
         users, reviews = UserStore(settings.database_url, session_hours=1), ReviewStore(settings.database_url, settings)
-        store = ReportStore(settings.database_url)
+        store = ReportStore(settings.database_url, Media(settings.media))
         for name, role in PEOPLE.items():
             users.add(name, role, "correct horse battery staple")
         for name in ("older", "newer"):
@@ -222,6 +223,18 @@ def test_the_desk_fits_a_phone_and_can_be_read(serve, sit, scheme):
         page.wait_for_timeout(300)
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390, step
         assert not page.evaluate(TOO_FAINT), step
+
+
+@pytest.mark.browser
+def test_the_clip_plays_as_long_as_it_is_kept(serve, sit):
+    office = serve()
+    kept = office.desk.store.get("older", owner=None).video.sha256
+    office.desk.store.media.keep(ROOT / "ui" / "assets" / "example.mp4", kept)
+    page = sit(office, "bert")
+    press(page, "n")
+    page.wait_for_function("() => document.querySelector('#case video')?.readyState > 1")
+    press(page, "Space")
+    page.wait_for_function("() => document.querySelector('#case video').currentTime > 0")
 
 
 # Programs

@@ -17,6 +17,7 @@ from core.types import Label
 from storage import ReportStore
 from storage.audit import AuditLog
 from storage.database import open_database
+from storage.media import Media
 from storage.reviews import COUNTED, Order, Page, ReviewStore, Wanted
 from tests.conftest import DATABASES, new_database
 from tests.test_storage import BARE, REPORT
@@ -313,6 +314,16 @@ def test_nothing_can_be_done_to_what_is_not_there(reviews):
     ):
         with pytest.raises(ReportNotFound):
             act()
+
+
+def test_of_a_deleted_report_the_decision_stays_and_nobody_acts_on_it_any_more(reviews, database_url, tmp_path):
+    reviews.decide(ID, ANNA, YES, SYN)
+    ReportStore(database_url, Media(tmp_path / "media")).delete(ID, owner=None, actor="lea")
+    assert [case.decision for case in reviews.cases()] == [YES]
+    with pytest.raises(ReportNotFound):
+        reviews.appeal(ID, BERT, "Too late.")
+    with pytest.raises(ReportNotFound):
+        reviews.claim(ID, BERT)
 
 
 def test_thresholds_that_a_lead_applied_are_in_force_and_must_rise(reviews, database_url, clock):
