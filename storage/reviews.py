@@ -214,6 +214,12 @@ class ReviewStore:
             rows = self._rows(session, list(session.scalars(wanted)), user)
         return {row.report_id: (row, at.get(row.report_id) if row.decision else None) for row in rows}
 
+    def note_view(self, report_id: str, user: User) -> None:
+        """Says in the log that somebody opened a report, and whether its scores were kept from them."""
+        hidden = self.hides(report_id, user)
+        with self._locked(report_id) as (session, _):
+            self._note(session, user, Action.VIEWED, report_id, {"scores": not hidden})
+
     # Acting
 
     def claim(self, report_id: str, user: User) -> Claim:

@@ -18,7 +18,7 @@ from core.settings import Settings
 from core.types import Label, Verdict
 from core.weights import load_manifest
 from plots.drift import plot_drift
-from storage import ReportStore, upgrade
+from storage import AuditLog, ReportStore, upgrade
 from storage.media import Media
 from storage.reviews import ReviewStore
 from storage.users import UserStore
@@ -166,6 +166,8 @@ def test_a_report_is_worked_through_by_keyboard_and_what_was_written_is_text(ser
     expect(page.locator("#case .done")).to_contain_text("somebody else makes the second review")
     expect(page.locator(".trail .words")).to_have_text(f"abcden? {TAG}")
     expect(page.locator(".trail")).to_contain_text(f"SYN-1 · Synthetic {TAG}")
+    log = [entry.action for entry in AuditLog(office.desk.settings.database_url).of("older")]
+    assert log[-3:] == ["claimed", "viewed", "decided"]
     step = office.reviews.review("older", LEA).steps[0]
     assert (step.actor, step.ruling.decision, step.after) == ("anna", Decision.MANIPULATED, State.SECOND_REVIEW)
 

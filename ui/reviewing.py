@@ -193,7 +193,10 @@ class ReviewPanel:
         self._view.settle_after(event)
 
     def open(self, report_id: str, user: User, note: str = "", *, again: bool = False) -> dict[Any, Any]:
-        """The updates that make this panel show a report as this user may see it."""
+        """The updates that make this panel show a report as this user may see it.
+
+        `again`: it is open already, so it is not viewed once more, and the player does not begin anew.
+        """
         desk = self._desk
         review = desk.reviews.review(report_id, user)
         report = desk.store.get(report_id, owner=None)
@@ -201,8 +204,10 @@ class ReviewPanel:
         policies = [(f"{p.id} · {p.title}", p.id) for p in desk.reviews.policies(active_only=True)]
         only = policies[0][1] if len(policies) == 1 else None
         standing, fields = self._standing(review, user, hidden), self._fields(review, user, hidden)
-        # Not again, or the player would begin anew after every act.
-        clip = {} if again else {self._clip: _if_any(player(desk, report))}
+        clip = {}
+        if not again:
+            desk.reviews.note_view(report_id, user)
+            clip = {self._clip: _if_any(player(desk, report))}
         return {
             **clip,
             self.report_id: report_id,
