@@ -214,6 +214,12 @@ class ReviewStore:
             rows = self._rows(session, list(session.scalars(wanted)), user)
         return {row.report_id: (row, at.get(row.report_id) if row.decision else None) for row in rows}
 
+    def note_view(self, report_id: str, user: User) -> None:
+        """Says in the log that somebody opened a report, and whether its scores were kept from them."""
+        hidden = self.hides(report_id, user)
+        with self._locked(report_id) as (session, _):
+            self._note(session, user, Action.VIEWED, report_id, {"scores": not hidden})
+
     # Acting
 
     def claim(self, report_id: str, user: User) -> Claim:
@@ -407,7 +413,9 @@ class ReviewStore:
             # somebody else wrote could not be written any more.
             session.execute(mine)
             row = session.get(ReviewRow, report_id)
-            if row is None:
+            # Of a deleted report what was decided stays, but nobody acts on it any more.
+            there = select(ReportRow.id).where(ReportRow.id == report_id, ReportRow.deleted_at.is_(None))
+            if row is None or session.scalar(there) is None:
                 raise _not_found()
             yield session, row
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 
 import pytest
+from alembic import command
 from sqlalchemy import event, text
 
 from core.errors import AppError, Claimed, InputError, NotAllowed, NotPossible, ReportNotFound
@@ -14,9 +15,10 @@ from core.people import Role, User
 from core.reviewing import AFTER, Bands, Decision, Move, Policy, State
 from core.settings import Settings
 from core.types import Label
-from storage import ReportStore
+from storage import ReportStore, database
 from storage.audit import AuditLog
 from storage.database import open_database
+from storage.media import Media
 from storage.reviews import COUNTED, Order, Page, ReviewStore, Wanted
 from tests.conftest import DATABASES, new_database
 from tests.test_storage import BARE, REPORT
@@ -72,6 +74,18 @@ def test_a_new_report_waits_with_all_that_the_list_shows(reviews):
     (row,) = reviews.queue(ANNA).rows
     assert (row.report_id, row.created_at, row.name, row.persons) == (ID, REPORT.created_at, "holiday.mp4", 2)
     assert (row.label, row.fake, row.state, row.claim) == (Label.STRONG_SIGNS, 0.93, State.UNREVIEWED, None)
+
+
+def test_reports_from_before_there_was_a_queue_wait_in_it_like_new_ones(reviews, database_url):
+    ReportStore(database_url).add(BARE, owner="carl")
+    like_new = reviews.queue(LEA).rows
+    config = database._config(database_url)
+    command.downgrade(config, "0006")
+    command.upgrade(config, "head")
+    assert reviews.queue(LEA).rows == like_new
+    for detector, found in (("lrnet", [ID]), ("xception", []), ("lr", [])):
+        rows = reviews.queue(LEA, Wanted(detector=detector)).rows
+        assert [row.report_id for row in rows] == found
 
 
 def test_a_report_is_decided_and_everything_is_in_the_log(reviews, database_url):
@@ -313,6 +327,16 @@ def test_nothing_can_be_done_to_what_is_not_there(reviews):
     ):
         with pytest.raises(ReportNotFound):
             act()
+
+
+def test_of_a_deleted_report_the_decision_stays_and_nobody_acts_on_it_any_more(reviews, database_url, tmp_path):
+    reviews.decide(ID, ANNA, YES, SYN)
+    ReportStore(database_url, Media(tmp_path / "media")).delete(ID, owner=None, actor="lea")
+    assert [case.decision for case in reviews.cases()] == [YES]
+    with pytest.raises(ReportNotFound):
+        reviews.appeal(ID, BERT, "Too late.")
+    with pytest.raises(ReportNotFound):
+        reviews.claim(ID, BERT)
 
 
 def test_thresholds_that_a_lead_applied_are_in_force_and_must_rise(reviews, database_url, clock):

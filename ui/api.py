@@ -77,6 +77,8 @@ def endpoints(desk: Desk) -> None:
     @friendly
     def report(id: str, request: gr.Request, format: str = "json") -> dict[str, Any]:
         wanted, found = read_format(format), desk.report(id, None, request)
+        if desk.queue:
+            desk.queue.note_view(id, require(desk, request, Role.VIEWER))
         document = desk.document(found, wanted)
         if wanted is Format.JSON:
             return dict(json.loads(document))

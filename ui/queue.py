@@ -198,7 +198,7 @@ def queue_table(page: Page, user: User) -> Markup:
         return Markup('<p class="empty">No report matches.</p>')
     columns: dict[str, Callable[[Queued], object]] = {
         "When (UTC)": lambda row: row.created_at[:16].replace("T", " "),
-        "Video": lambda row: row.name,
+        "Video": lambda row: row.name or "(deleted)",
         "People": lambda row: row.persons,
         "Methods say": _verdict,
         "State": lambda row: _state(row, user),

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendl
 from ui.result import ReportView, quality
 from ui.rights import require
 from ui.similar import sightings, similar_table
+from ui.uploads import lend
 from ui.visit import Desk
 
 CHOICES = [(words, decision.value) for decision, words in DECISIONS.items()]
@@ -113,13 +115,14 @@ class ReviewPanel:
                         )
                     self._trail = gr.HTML()
                 with gr.Column(scale=2, min_width=320):
+                    self._clip = gr.HTML(visible=False)
                     self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
                     self._faces = gr.HTML(visible=False)
                     self._view = ReportView("queue", find, secret, desk)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
-            *(self._escalate, self._appeal, self._trail, self.seen, self._faces, *self._view.outputs),
+            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, *self._view.outputs),
         ]
         self._acts()
 
@@ -180,7 +183,8 @@ class ReviewPanel:
         now, and keeps what they have typed."""
         outcome = tried(act)
         if not isinstance(outcome, Refusal):
-            return self.open(report_id, user, RECORDED.get(outcome, "") if isinstance(outcome, State) else "")
+            said = RECORDED[outcome] if isinstance(outcome, State) else ""
+            return self.open(report_id, user, said, again=True)
         review, hidden = self._desk.reviews.review(report_id, user), self._desk.reviews.hides(report_id, user)
         return self._standing(review, user, hidden) | {self._note: _if_any(refused(outcome.sentence))}
 
@@ -188,8 +192,11 @@ class ReviewPanel:
         """What is to be done in the browser once `event` has shown a report."""
         self._view.settle_after(event)
 
-    def open(self, report_id: str, user: User, note: str = "") -> dict[Any, Any]:
-        """The updates that make this panel show a report as this user may see it."""
+    def open(self, report_id: str, user: User, note: str = "", *, again: bool = False) -> dict[Any, Any]:
+        """The updates that make this panel show a report as this user may see it.
+
+        `again`: it is open already, so it is not viewed once more, and the player does not begin anew.
+        """
         desk = self._desk
         review = desk.reviews.review(report_id, user)
         report = desk.store.get(report_id, owner=None)
@@ -197,7 +204,12 @@ class ReviewPanel:
         policies = [(f"{p.id} · {p.title}", p.id) for p in desk.reviews.policies(active_only=True)]
         only = policies[0][1] if len(policies) == 1 else None
         standing, fields = self._standing(review, user, hidden), self._fields(review, user, hidden)
+        clip = {}
+        if not again:
+            desk.reviews.note_view(report_id, user)
+            clip = {self._clip: _if_any(player(desk, report))}
         return {
+            **clip,
             self.report_id: report_id,
             self._whole: gr.update(visible=True),
             self._note: _if_any(Markup('<p class="done" role="status">{}</p>').format(note) if note else ""),
@@ -310,6 +322,21 @@ def _entry(entry: Step | Opinion) -> Markup:
     return Markup('<strong>{}</strong>: {} {}{}<span class="quiet">{} → {}</span>').format(
         entry.actor, what, why(entry.why), note, when, STATES[entry.after]
     )
+
+
+PLAYED = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
+
+
+def player(desk: Desk, report: Report) -> Markup:
+    """The clip itself, as long as it is kept."""
+    kept = desk.store.media.path(report.video.sha256) if desk.store.media else None
+    if kept is None:
+        return Markup("")
+    suffix = Path(report.video.name).suffix.lower()
+    lent = lend(kept, f"clip{suffix if suffix in PLAYED else '.mp4'}", desk.settings.uploads)
+    return Markup(
+        '<video class="clip" controls preload="metadata" src="gradio_api/file={}" aria-label="{}"></video>'
+    ).format(lent, report.video.name)
 
 
 def faces(report: Report) -> Markup:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +50,17 @@ def put_apart(name: str, content: bytes, folder: Path) -> Path:
     path = folder / secrets.token_hex(32) / name
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
+    return path
+
+
+def lend(file: Path, name: str, folder: Path) -> Path:
+    """The same for a file that is kept elsewhere and stays there."""
+    path = folder / secrets.token_hex(32) / name
+    path.parent.mkdir(parents=True)
+    try:
+        os.link(file, path)
+    except OSError:  # it lies on another disk
+        shutil.copyfile(file, path)
     return path
 
 

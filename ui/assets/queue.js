@@ -91,7 +91,7 @@
     if ($("#keys")?.open && event.key !== "?") return;
     const inCase = seen($("#case"));
     if (!inCase && !seen($("#queue"))) return;
-    if (event.key === " " && event.target.closest?.("button, summary, a, input")) return;
+    if (event.key === " " && event.target.closest?.("button:not([role=tab]), summary, a, input")) return;
     const keys = { ...(inCase ? IN_CASE : IN_LIST), ...EVERYWHERE, " ": play };
     if (!Object.hasOwn(keys, event.key)) return;
     if (event.key !== " " || play()) event.preventDefault();
