@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.settings import Settings
 from core.types import Report
+from core.words import say
 from ui.about import about_tab
 from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
+from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
 from ui.messages import QUICK
 from ui.uploads import keep_uploads_apart
 from ui.visit import Desk, new_secret, visitor
@@ -22,29 +25,30 @@ SWEEP_S, KEEP_S = 300, 3600
 """How often uploads are looked through, and how old one that is not analysed may get; longer than most waits."""
 
 
+_MASTHEAD = Markup('<header class="masthead"><h1>Telltale</h1><p>{}</p></header>')
+
+
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
     keep_uploads_apart()
+    answer_in_the_visitors_language()
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
         page.load(new_secret, secret, secret, **QUICK)
-        gr.HTML(
-            '<header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation in video, '
-            "and shows where, when and by which method.</p></header>"
-        )
+        gr.HTML(everywhere(lambda: _MASTHEAD.format(say("page.about"))))
 
         def find(report_id: str, secret: str | None, request: gr.Request) -> Report:
             return desk.store.get(report_id, owner=visitor(secret, request))
 
         with gr.Tabs():
-            with gr.Tab("Analyze"):
+            with gr.Tab(said("page.analyze")):
                 analyze_tab(desk, secret, find)
-            with gr.Tab("History") as history:
+            with gr.Tab(said("page.history")) as history:
                 history_tab(desk, secret, find, opened=history)
-            with gr.Tab("Detectors"):
+            with gr.Tab(said("page.detectors")):
                 detectors_tab(desk)
-            with gr.Tab("About"):
+            with gr.Tab(said("page.about_tab")):
                 about_tab(desk.settings)
         endpoints(desk)
     # With `api_open`, a request could run beside the analysis that has its turn.
@@ -76,4 +80,5 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api"],
         "theme": theme,
         "head": style + script,
+        "i18n": TEXTS,
     }
