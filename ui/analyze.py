@@ -62,7 +62,6 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     [(everywhere(partial(region_name, part)), part) for part in parts],
                     label=said("analyze.regions"),
                     info=said("analyze.regions_info"),
-                    elem_id="regions",
                     visible=len(parts) > 1,
                 )
                 _if_any(lambda: _greyed(say("analyze.regions_absent"), _without_weights(offered, parts)))
@@ -113,11 +112,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 case Refusal():
                     yield {status: _refused(step)} | idle
                 case Answer():
-                    yield (
-                        {status: ""}
-                        | idle
-                        | view.show(step.report, say("analyze.from_store") if step.from_store else "")
-                    )
+                    note = say("analyze.from_store") if step.from_store else ""
+                    yield {status: ""} | idle | view.show(step.report, note)
 
     def turn_away(shown: str) -> dict[Any, Any]:
         # A cancelled analysis comes here as well; it has said so already.

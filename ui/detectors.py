@@ -9,7 +9,6 @@ from core.weights.store import State, state
 from core.words import say
 from detectors import Choice, choices
 from plots.style import region_name
-from ui.languages import everywhere
 from ui.markup import each, facts
 from ui.messages import QUICK
 from ui.visit import Desk
@@ -23,7 +22,7 @@ def detectors_tab(desk: Desk) -> None:
         return detector_cards(choices(desk.manifest, desk.settings), desk.settings)
 
     # At each visit: weights arrive and self-tests are run while the page is being served.
-    gr.on(None, cards, None, gr.HTML(everywhere(cards)), **QUICK)
+    gr.on(None, cards, None, gr.HTML(), **QUICK)
 
 
 def detector_cards(offered: list[Choice], settings: Settings) -> Markup:

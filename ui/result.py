@@ -191,9 +191,9 @@ def quality(report: Report) -> Markup:
         say("result.imputed"): lambda person: percent(person.quality.imputed),
         say("result.remarks"): lambda person: bullets(person.quality.warnings) or say("result.none"),
     }
-    hint = say("result.quality_hint", blurred=f"{BLURRED:.0f}", turned=f"{TURNED_DEG:.0f}")
+    below = say("result.quality_hint", blurred=f"{BLURRED:.0f}", turned=f"{TURNED_DEG:.0f}")
     rows = [[of(person) for of in columns.values()] for person in report.tracks]
-    return titled(say("result.quality"), hint) + table(list(columns), rows)
+    return titled(say("result.quality"), below) + table(list(columns), rows)
 
 
 def findings(report: Report) -> Markup:
@@ -299,7 +299,7 @@ def _opener(report: Report, finding: Finding) -> Markup:
 
 def _own(finding: Finding) -> str:
     mean = None if finding.overall is None else say("result.mean", mean=number(finding.overall))
-    votes = {"share": percent(finding.vote), "blocks": len(finding.scores)} if finding.vote is not None else None
-    vote = say("result.vote", **votes) if votes else None
+    blocks = len(finding.scores)
+    vote = None if finding.vote is None else say("result.vote", share=percent(finding.vote), blocks=blocks)
     grounds = finding.reason if finding.status == "scored" and finding.calibrated else None
     return ", ".join(filter(None, [mean, vote, grounds])) or "–"
