@@ -64,13 +64,18 @@ def page(settings: Settings) -> "Blocks":
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, upgrade
+    from storage import ReportStore, open_database
+    from storage import prepare as prepare_database
+    from storage.users import UserStore
     from ui import build
     from ui.visit import Desk, follow
 
-    upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
+    prepare_database(settings.database_url)
+    database = open_database(settings.database_url)
+    store = ReportStore(database)
+    users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    following = on_gpu(follow) if on_gpu else follow
+    return build(Desk(settings, load_manifest(), store, take_order, analyze, following, users))
 
 
 def serve(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from detectors import Choice, choices, choose, is_prepared, looks_of, open_detec
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
+from preprocessing.provenance import read_provenance
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ def analyze(
     if options.thoroughness == "thorough":
         with _timed(timings, "stability"):
             found, trials = stand_trial(found, again)
+    with _timed(timings, "provenance"):
+        provenance = read_provenance(path)
     timings["total"] = time.perf_counter() - began
 
     log.info(
@@ -142,6 +145,7 @@ def analyze(
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
+        provenance=provenance,
     )
 
 

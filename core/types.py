@@ -346,6 +346,20 @@ class Person:
     motion: Motion | None = field(repr=False, compare=False, default=None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What the pictures of a clip look like as a whole, to find the clip again; in order of time.
+
+    `time_s` float32 (n,); `hashes` uint8 (n, 8): the 64 bits of a perceptual hash each. n may be 0.
+    """
+
+    time_s: np.ndarray
+    hashes: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check("hashes", self.hashes, (len(self.time_s), 8))
+
+
 ChangeName = Literal["re-encoded", "scaled"]
 
 
@@ -402,11 +416,42 @@ class Occlusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """The C2PA credentials of a file: what it says of its own origin. All texts come from the file, cut to a bound.
+
+    `intact`: the signature holds and the file is as it was signed; by whom was not held against any list of trusted
+    issuers, so `signer` is what the signature calls itself. `broken`: one of the two does not hold, see `problems`.
+    `unreadable`: there are some, and `problems` says why they could not be read. `absent`: there are none.
+    """
+
+    status: Literal["intact", "broken", "unreadable", "absent"]
+    signer: str | None = None
+    signed_at: str | None = None
+    generator: str | None = None
+    title: str | None = None
+    actions: tuple[str, ...] = ()
+    ingredients: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about a report, in the words in which it is shown; `at` is UTC, ISO 8601."""
+
+    by: str
+    at: str
+    decision: str
+    policy: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
-    weights, version. `trials` were made where it was thorough and something could be assessed.
+    weights, version. `trials` were made where it was thorough and something could be assessed; `likeness` where clips
+    are to be found again. `provenance` is None in reports from before it was read.
     """
 
     id: str
@@ -424,6 +469,8 @@ class Report:
     exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
     occlusions: tuple[Occlusion, ...] = ()
     trials: tuple[Trial, ...] = ()
+    provenance: Provenance | None = None
+    likeness: Likeness | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

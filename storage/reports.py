@@ -7,17 +7,17 @@ the first report that is added.
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import ColumnElement, Engine, delete, func, select
 
 from core.errors import AppError, ReportNotFound
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
-from storage.database import open_database
-from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
+from storage.database import sessions
+from storage.reviews import queued
+from storage.tables import ExhibitRow, FindingRow, LikenessRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
-PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials", "likeness")
 """The fields of a `Report` that have tables of their own."""
 
 
@@ -44,37 +44,37 @@ class History:
 
 
 class ReportStore:
-    """The reports of every owner, each seen by its own owner only.
+    """The reports of every owner, each seen by its own owner only; an `owner` of None sees those of all.
 
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
 
-    def __init__(self, url: str) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(self, database: Engine | str) -> None:
+        self._session = sessions(database)
 
     def add(self, report: Report, *, owner: str) -> None:
         """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says."""
         with self._session.begin() as session:
             session.add(_row(report, owner))
 
-    def get(self, report_id: str, *, owner: str) -> Report:
+    def get(self, report_id: str, *, owner: str | None) -> Report:
         """The report of this id.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        wanted = select(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner)
+        wanted = select(ReportRow).where(ReportRow.id == report_id, *_of(owner))
         with self._session() as session:
             row = session.scalar(wanted)
             if row is None:
                 raise _not_found()
             return _report(row)
 
-    def find(self, fingerprint: str, *, owner: str) -> Report | None:
+    def find(self, fingerprint: str, *, owner: str | None) -> Report | None:
         """The owner's newest report of the same file, settings and weights."""
         wanted = (
             select(ReportRow)
-            .where(ReportRow.owner == owner, ReportRow.fingerprint == fingerprint)
+            .where(ReportRow.fingerprint == fingerprint, *_of(owner))
             .order_by(ReportRow.created_at.desc())
             .limit(1)
         )
@@ -83,7 +83,13 @@ class ReportStore:
             return None if row is None else _report(row)
 
     def history(
-        self, *, owner: str, page: int = 1, page_size: int = 20, label: Label | None = None, text: str | None = None
+        self,
+        *,
+        owner: str | None,
+        page: int = 1,
+        page_size: int = 20,
+        label: Label | None = None,
+        text: str | None = None,
     ) -> History:
         """The owner's reports, newest first.
 
@@ -97,7 +103,7 @@ class ReportStore:
         if page < 1 or page_size < 1:
             raise AppError(f"Pages count from 1 and hold at least 1 report, got page {page} of {page_size}.")
         column = ReportRow.__table__.c
-        wanted = [column.owner == owner]
+        wanted = _of(owner)
         if label is not None:
             wanted.append(column.verdict_label == label)
         if text is not None:
@@ -124,26 +130,32 @@ class ReportStore:
             total = session.scalar(select(func.count()).select_from(ReportRow).where(*wanted))
             return History(tuple(HistoryRow(*row) for row in session.execute(rows)), total or 0)
 
-    def delete(self, report_id: str, *, owner: str) -> None:
+    def delete(self, report_id: str, *, owner: str | None) -> None:
         """Removes a report with all that hangs on it.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        unwanted = delete(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner).returning(ReportRow.id)
+        unwanted = delete(ReportRow).where(ReportRow.id == report_id, *_of(owner)).returning(ReportRow.id)
         with self._session.begin() as session:
             if session.scalar(unwanted) is None:
                 raise _not_found()
 
 
+def _of(owner: str | None) -> list[ColumnElement[bool]]:
+    return [] if owner is None else [ReportRow.__table__.c.owner == owner]
+
+
 def _row(report: Report, owner: str) -> ReportRow:
     return ReportRow(
         owner=owner,
+        review=queued(report),
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
         occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
         trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        likeness=LikenessRow(likeness=report.likeness) if report.likeness else None,
         **_copy(report, *_names(Report, *PARTS)),
     )
 
@@ -163,6 +175,7 @@ def _report(row: ReportRow) -> Report:
         exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
         occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
         trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        likeness=row.likeness.likeness if row.likeness else None,
         **_copy(row, *_names(Report, *PARTS)),
     )
 

@@ -163,14 +163,23 @@ def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_p
     page.wait_for_function(f"() => ({FRAMES})('analyze') > 20")
 
 
-def test_the_report_can_be_taken_along(visit, glimpse, tmp_path):
+def test_the_report_can_be_taken_along_and_opens_offline(visit, server, glimpse, tmp_path):
     page = visit()
     choose(page, glimpse)
     analyze(page)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Download the report").click()
-    download.value.save_as(tmp_path / "report.json")
-    assert '"verdict"' in (tmp_path / "report.json").read_text()
+    for kind, start in (("json", b"{"), ("html", b"<!doctype html>"), ("pdf", b"%PDF")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download: {kind.upper()}").click()
+        assert download.value.suggested_filename.endswith(f".{kind}")
+        download.value.save_as(tmp_path / f"report.{kind}")
+        assert (tmp_path / f"report.{kind}").read_bytes().startswith(start)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "report.html").as_uri())
+    expect(page.locator(".headline")).to_be_visible()
+    assert page.locator("article img").evaluate("image => image.naturalWidth") > 0
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
+    assert not [file for file in (server.data / "uploads").rglob("*") if file.is_file()]
 
 
 def test_a_clip_can_be_analysed_again_after_the_server_has_deleted_it(visit, server, glimpse):

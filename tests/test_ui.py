@@ -44,8 +44,9 @@ from ui.history import history_table
 from ui.languages import TEXTS
 from ui.messages import Refusal, band_name, clock, duration, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
+from ui.rights import VISITOR_HEADER, visitor
 from ui.uploads import discard
-from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
+from ui.visit import Answer, Desk
 from ui.weighing import panel, preview
 
 TAG = '<img src=x onerror="alert(1)">'

@@ -16,8 +16,9 @@ from ui.detectors import detectors_tab
 from ui.history import history_tab
 from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
 from ui.messages import QUICK
+from ui.rights import whose
 from ui.uploads import keep_uploads_apart
-from ui.visit import Desk, new_secret, visitor
+from ui.visit import Desk, new_secret
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -39,7 +40,7 @@ def build(desk: Desk) -> gr.Blocks:
         gr.HTML(everywhere(lambda: _MASTHEAD.format(say("page.about"))))
 
         def find(report_id: str, secret: str | None, request: gr.Request) -> Report:
-            return desk.store.get(report_id, owner=visitor(secret, request))
+            return desk.store.get(report_id, owner=whose(desk, secret, request))
 
         with gr.Tabs():
             with gr.Tab(said("page.analyze")):

@@ -17,8 +17,20 @@ def about(settings: Settings) -> str:
     """In Markdown."""
     return say(
         "about.text",
-        **{label.value: band_name(label) for label in Label},
+        meanings="\n".join(f"| **{band_name(label)}** | {meaning(label)} |" for label in Label),
+        number=say("about.number"),
+        cannot="\n".join(f"* {limit}" for limit in cannot()),
         max_mb=f"{settings.max_mb:.0f}",
         length=duration(settings.max_seconds),
         max_side_px=settings.max_side_px,
     )
+
+
+def meaning(label: Label) -> str:
+    """What a verdict means."""
+    return say(f"meanings.{label}")
+
+
+def cannot() -> list[str]:
+    """What the methods cannot tell."""
+    return [say("about.no_proof"), say("about.trained"), say("about.faces"), say("about.nobody")]

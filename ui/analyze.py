@@ -92,7 +92,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
             status = gr.HTML(elem_id="status")
             example = gr.Button(said("analyze.example"), size="sm", elem_id="example", visible=EXAMPLE.exists())
             gr.HTML(everywhere(lambda: hint(say("analyze.example_info"))), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, desk.settings, with_player=True)
+    view = ReportView("analyze", find, secret, desk, with_player=True)
 
     def run(
         upload: str | None,

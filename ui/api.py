@@ -1,10 +1,12 @@
 """What programs call: the endpoints of the design, with the same errors people get."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from analysis.costs import cost_of, costs
 from core.contract import as_json
@@ -13,9 +15,11 @@ from core.types import Label, Options, Thoroughness
 from detectors import choices
 from detectors.engines import device
 from ui.analyze import ANALYSES
+from ui.document import Format, file_name, read_format
 from ui.messages import friendly
-from ui.uploads import several_files
-from ui.visit import Answer, Desk, visitor
+from ui.rights import whose
+from ui.uploads import put_apart, several_files
+from ui.visit import Answer, Desk
 
 
 def endpoints(desk: Desk) -> None:
@@ -62,8 +66,14 @@ def endpoints(desk: Desk) -> None:
         ]
 
     @friendly
-    def report(id: str, request: gr.Request) -> dict[str, Any]:
-        return as_json(desk.store.get(id, owner=visitor(None, request)))
+    def report(id: str, request: gr.Request, format: str = "json") -> dict[str, Any]:
+        wanted, found = read_format(format), desk.store.get(id, owner=whose(desk, None, request))
+        document = desk.document(found, wanted)
+        if wanted is Format.JSON:
+            return dict(json.loads(document))
+        # A file, and not bytes in the answer, for that is what clients know to fetch; it is swept up with old uploads.
+        path = put_apart(file_name(found, wanted), document, desk.settings.uploads)
+        return FileData(path=str(path), orig_name=path.name).model_dump()
 
     @friendly
     def history(
@@ -72,7 +82,7 @@ def endpoints(desk: Desk) -> None:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
         wanted = Label(label) if label else None
-        return asdict(desk.store.history(owner=visitor(None, request), page=page, label=wanted, text=text or None))
+        return asdict(desk.store.history(owner=whose(desk, None, request), page=page, label=wanted, text=text or None))
 
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
@@ -100,5 +110,10 @@ def endpoints(desk: Desk) -> None:
         api_description="Every set of weights of every detector, ready or not.",
         queue=False,
     )
-    gr.api(report, api_name="report", api_description="One of your reports.", queue=False)
+    gr.api(
+        report,
+        api_name="report",
+        api_description="One of your reports as evidence: in json, or an html or pdf file.",
+        queue=False,
+    )
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)

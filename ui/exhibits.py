@@ -79,6 +79,13 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
     """What hiding each region of one person does, to the fused score and to that of each method."""
     if not rows:
         return Markup("")
+    heads, body = occlusion_rows(rows)
+    whole = titled(say("exhibits.parts"), say("exhibits.parts_hint")) + table(heads, body)
+    return Markup('<div class="occlusions">{}</div>').format(whole)
+
+
+def occlusion_rows(rows: Sequence[Occlusion]) -> tuple[list[str], list[list[str]]]:
+    """The same as heads and rows of texts."""
     heads = [
         say("exhibits.score"),
         say("exhibits.unhidden"),
@@ -90,8 +97,7 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
         [say("exhibits.alone", method=method), "–", *(_signed(row.moved[method]) for row in rows)]
         for method in rows[0].moved
     ]
-    body = titled(say("exhibits.parts"), say("exhibits.parts_hint")) + table(heads, [fused, *alone])
-    return Markup('<div class="occlusions">{}</div>').format(body)
+    return heads, [fused, *alone]
 
 
 def _scale() -> Markup:

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from core.people import Role
 from core.types import Label
 from core.words import say
 from storage import History, HistoryRow
@@ -14,7 +15,8 @@ from ui.languages import everywhere, said
 from ui.markup import band, remark, table, titled
 from ui.messages import QUICK, clock, friendly, number
 from ui.result import ReportView
-from ui.visit import Desk, visitor
+from ui.rights import whose
+from ui.visit import Desk
 
 PAGE_SIZE = 10
 
@@ -40,9 +42,9 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
         newer = gr.Button(said("history.newer"), size="sm", min_width=100, interactive=False)
         where = gr.HTML(elem_classes="where", min_width=70)
         older = gr.Button(said("history.older"), size="sm", min_width=100, interactive=False)
-    view = ReportView("history", find, secret, desk.settings)
+    view = ReportView("history", find, secret, desk)
 
-    def listed(wanted: int, text: str, verdict: str, owner: str) -> dict[Any, Any]:
+    def listed(wanted: int, text: str, verdict: str, owner: str | None) -> dict[Any, Any]:
         label, text = Label(verdict) if verdict else None, text.strip()
         found = store.history(owner=owner, page=wanted, page_size=PAGE_SIZE, label=label, text=text or None)
         last = max(1, -(-found.total // PAGE_SIZE))
@@ -61,7 +63,7 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
 
         @friendly
         def turn(now: int, text: str, verdict: str, secret: str | None, request: gr.Request) -> dict[Any, Any]:
-            return listed(1 if by is None else max(1, now + by), text, verdict, visitor(secret, request))
+            return listed(1 if by is None else max(1, now + by), text, verdict, whose(desk, secret, request))
 
         return turn
 
@@ -73,7 +75,7 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
     def remove(
         now: int, text: str, verdict: str, secret: str | None, request: gr.Request, event: gr.EventData
     ) -> dict[Any, Any]:
-        owner = visitor(secret, request)
+        owner = whose(desk, secret, request, Role.LEAD)
         store.delete(str(event.report), owner=owner)
         return listed(now, text, verdict, owner) | view.hide()
 

@@ -1,25 +1,26 @@
 """How a report is laid out for people; the same for one just made and one from the history."""
 
 import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
 
+from analysis.explanation import explain_spread
 from analysis.weighing import fused_lines, reweigh
-from core.contract import as_json
-from core.settings import Settings
 from core.types import Finding, Person, Report, Verdict
-from core.words import named, say
+from core.words import say
 from plots import plot_landmarks, plot_matrix, plot_timeline, yours
 from plots.style import basis_name, method_name, person_name, region_name
 from preprocessing.quality import BLURRED, TURNED_DEG
+from ui.downloads import downloads
 from ui.exhibits import ExhibitsView, Find
 from ui.languages import everywhere, said
 from ui.markup import band, boxed, bullets, facts, gauge, hint, numbers, table, titled
 from ui.messages import QUICK, clock, friendly, number, percent
+from ui.provenance import credentials
+from ui.visit import Desk
 from ui.weighing import READ_WEIGHTS, asked, panel, preview
 
 
@@ -30,7 +31,7 @@ class ReportView:
     """
 
     def __init__(
-        self, name: str, find: Find, secret: gr.BrowserState, settings: Settings, *, with_player: bool = False
+        self, name: str, find: Find, secret: gr.BrowserState, desk: Desk, *, with_player: bool = False
     ) -> None:
         self._name = name
         self._report_id = gr.State("")
@@ -60,6 +61,7 @@ class ReportView:
                 self._matrix = gr.Plot(show_label=False, elem_id=f"{name}-matrix")
             self._exhibits = ExhibitsView(find, secret, self._report_id)
             self._tables = gr.HTML()
+            downloads(find, secret, self._report_id, desk)
         self._frames, self._yours = gr.JSON(visible=False), gr.JSON(visible=False)
         self.outputs = [
             *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
@@ -78,7 +80,7 @@ class ReportView:
             weights = asked(event.weights)
             if not weights:
                 return "", []
-            anew = reweigh(find(report_id, secret, request), weights, settings)
+            anew = reweigh(find(report_id, secret, request), weights, desk.settings)
             return preview(anew), yours(fused_lines(anew))
 
         weighed = self._panel.apply(
@@ -129,7 +131,15 @@ class ReportView:
             self._frames: frames,
             self._overview: some,
             self._matrix: plot_matrix(report, fused),
-            self._tables: Markup("").join([quality(report), findings(report), warnings(report), details(report)]),
+            self._tables: Markup("").join(
+                [
+                    quality(report),
+                    findings(report),
+                    warnings(report),
+                    credentials(report.provenance),
+                    details(report),
+                ]
+            ),
         } | self._exhibits.show(report)
 
     def hide(self) -> dict[Any, Any]:
@@ -164,16 +174,8 @@ def cards(report: Report) -> Markup:
 
 def spread(report: Report, verdict: Verdict, track_id: int | None) -> Markup:
     """How far the number of the video, or of a person, moved when the clip was changed."""
-    trials = [trial for trial in report.trials if trial.track_id == track_id]
-    if verdict.fake is None or not trials:
-        return Markup("")
-    found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
-    each_one = [
-        f"{say('result.not_assessed') if t.fake is None else number(t.fake)} {named('changes', t.change)}"
-        for t in trials
-    ]
-    words = say("result.again", trials=", ".join(each_one), low=number(min(found)), high=number(max(found)))
-    return Markup('<p class="quiet">{}</p>').format(words)
+    words = explain_spread(verdict, [trial for trial in report.trials if trial.track_id == track_id])
+    return Markup('<p class="quiet">{}</p>').format(words) if words else Markup("")
 
 
 def quality(report: Report) -> Markup:
@@ -221,7 +223,7 @@ def warnings(report: Report) -> Markup:
 
 
 def details(report: Report) -> Markup:
-    """The report as a file, and what is needed to account for it."""
+    """What is needed to account for it."""
     video, claimed = report.video, report.video.frames
     weights = {f.weights.id: f.weights for f in report.findings if f.weights}
     about = {
@@ -240,12 +242,7 @@ def details(report: Report) -> Markup:
         say("result.made"): f"{report.created_at}, {report.device}, Telltale {report.app_version}",
         say("result.report"): report.id,
     }
-    # In the page itself: a file on the server could be fetched by others, and somebody would have to delete it.
-    file = base64.b64encode(json.dumps(as_json(report), indent=1).encode()).decode()
-    return Markup(
-        '<p><a class="button" download="telltale-{}.json" href="data:application/json;base64,{}">{}</a></p>'
-        "<details><summary>{}</summary>{}</details>"
-    ).format(report.id[:8], file, say("result.download"), say("result.details"), facts(about))
+    return Markup("<details><summary>{}</summary>{}</details>").format(say("result.details"), facts(about))
 
 
 def _card(person: Person, moved: Markup) -> Markup:

@@ -1,6 +1,5 @@
 """From an upload to a report: the door, the store, the analysis, and the end of the uploaded file."""
 
-import hashlib
 import secrets
 import time
 from collections import deque
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -17,19 +17,20 @@ import gradio as gr
 from analysis.costs import learn
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError
+from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from core.words import say
 from storage import ReportStore
+from storage.users import UserStore
+from ui.document import Format, write_document
 from ui.messages import duration
+from ui.rights import require, whose
 from ui.uploads import discard, is_upload
 
 POLL_S = 0.25
 """How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
-VISITOR_HEADER = "x-telltale-visitor"
-MIN_SECRET = 16
-"""Characters of a visitor's own secret; fewer could be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ def follow(
 
 @dataclass(frozen=True)
 class Desk:
-    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`."""
+    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`.
+
+    `users` is None on a public page: that is how the two modes are told apart.
+    """
 
     settings: Settings
     manifest: Mapping[str, Weights]
@@ -85,6 +89,7 @@ class Desk:
     take_order: Callable[..., Order]
     analyze: Callable[..., Report]
     follow: Callable[..., Iterator[Progress | Report]] = follow
+    users: UserStore | None = None
 
     def visit(
         self,
@@ -103,14 +108,15 @@ class Desk:
         files = [Path(name) for name in (upload, *references) if name]
         try:
             yield Progress(say("stages.looking"), 0.0)
-            owner = visitor(secret, request)
+            reach = whose(self, secret, request, Role.REVIEWER)
+            author = reach or require(self, request, Role.REVIEWER).name
             path = self._door(upload)
             genuine = [self._door(reference) for reference in references]
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
                 raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
             order = self.take_order(path, options, self.settings, self.manifest, genuine)
-            known = self.store.find(order.fingerprint, owner=owner)
+            known = self.store.find(order.fingerprint, owner=reach)
             if known:
                 yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
                 return
@@ -124,13 +130,17 @@ class Desk:
             }
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
-                    self.store.add(step, owner=owner)
+                    self.store.add(step, owner=author)
                     learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:
                     yield step
         finally:
             discard(files, self.settings.uploads)
+
+    def document(self, report: Report, format: Format) -> bytes:
+        """The evidence report on a report, as of now."""
+        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _door(self, upload: str | None) -> Path:
         if not upload:
@@ -146,18 +156,3 @@ class Desk:
 def new_secret(known: str | None) -> str:
     """The secret of a page: the one this browser keeps, or a new one of 128 random bits."""
     return known or secrets.token_urlsafe(16)
-
-
-def visitor(secret: str | None, request: gr.Request) -> str:
-    """Whose reports these are: a hash of what only this visitor knows, so that the database holds no key to them.
-
-    Pages keep a random secret in the browser; programs may send one of theirs in the header `x-telltale-visitor`,
-    and without it their reports belong to the session.
-
-    Raises:
-        InputError: a secret that others could guess.
-    """
-    secret = secret or request.headers.get(VISITOR_HEADER)
-    if len(secret or request.session_hash or "") < MIN_SECRET:
-        raise InputError(say("visit.no_secret", least=MIN_SECRET, header=VISITOR_HEADER))
-    return hashlib.sha256((f"visitor:{secret}" if secret else f"session:{request.session_hash}").encode()).hexdigest()
