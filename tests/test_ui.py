@@ -39,6 +39,7 @@ from storage import History, HistoryRow, ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
 from ui.about import about as about_text
+from ui.document import Format, write_document
 from ui.estimate import about, measure, told_before
 from ui.history import history_table
 from ui.languages import TEXTS
@@ -344,6 +345,17 @@ def test_no_word_on_the_page_calls_a_video_real(desk):
         with in_language(code):
             words = " ".join([*map(band_name, Label), about_text(desk.settings)]).lower()
         assert not {"authentic", "real", "real.", "authentisch", "echt", "echt."} & set(words.split())
+
+
+def test_a_document_is_in_english_whoever_asks_for_it():
+    def write(format: Format) -> bytes:
+        return write_document(report(), format, made_at="2025-01-01T00:00:00+00:00")
+
+    for format in (Format.JSON, Format.HTML):
+        english = write(format)
+        assert b"Some signs of manipulation" in english
+        with in_language("de"):
+            assert write(format) == english
 
 
 def test_times_read_as_people_write_them():
