@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from analysis.disagreement import disagreement, method_title
 from analysis.fusion import basis_of, unfit
 from core.types import Basis, ChangeName, Finding, Label, Person, Trial, Verdict
+from core.words import named, say
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -69,8 +70,9 @@ def explain_spread(verdict: Verdict, trials: Sequence[Trial]) -> str:
     if verdict.fake is None or not trials:
         return ""
     found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
-    each = [f"{'not assessed' if t.fake is None else f'{t.fake:.2f}'} {AFTER[t.change]}" for t in trials]
-    return f"Looked at again: {', '.join(each)}. Spread {min(found):.2f} to {max(found):.2f}."
+    numbers = [say("spread.not_assessed") if trial.fake is None else f"{trial.fake:.2f}" for trial in trials]
+    each = ", ".join(f"{told} {named('changes', trial.change)}" for told, trial in zip(numbers, trials, strict=True))
+    return say("spread.again", trials=each, low=f"{min(found):.2f}", high=f"{max(found):.2f}")
 
 
 def _say(finding: Finding) -> str:

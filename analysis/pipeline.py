@@ -19,6 +19,7 @@ from core.errors import NotApplicable
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
+from core.words import say
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
@@ -194,7 +195,7 @@ def score(
         on_progress(Progress(_stage(choice, settings), 1.0))
         ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
-            on_progress(Progress(f"Scoring with {choice.card.title}: person {track.id}", 1.0))
+            on_progress(Progress(say("stages.scoring_person", method=choice.card.title, id=track.id), 1.0))
             try:
                 with _timed(timings, choice.weights.id):
                     answers.append(ask(track))
@@ -213,8 +214,8 @@ def _devices(chosen: Sequence[Choice]) -> str:
 
 def _stage(choice: Choice, settings: Settings) -> str:
     if choice.ready and not is_prepared(choice, settings, device()):
-        return f"Preparing {choice.card.title} for this machine; takes up to a minute, once"
-    return f"Scoring with {choice.card.title}"
+        return say("stages.preparing", method=choice.card.title)
+    return say("stages.scoring", method=choice.card.title)
 
 
 def _unready(choice: Choice) -> Callable[[Track], Scores]:

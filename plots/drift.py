@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.reviewing import Month
+from core.words import say
 from plots import style
 
 
@@ -14,11 +15,11 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.12)
     figure.update_layout(style.layout(420, showlegend=False))
     figure.update_xaxes(style.axis("", type="category"))
-    figure.update_xaxes(title_text="Month of the analysis (UTC)", row=2, col=1)
-    figure.update_yaxes(style.axis("P(manipulated)", range=[-0.02, 1.02]), row=1, col=1)
-    figure.update_yaxes(style.axis("Kappa, people and methods", range=[-1.05, 1.05]), row=2, col=1)
+    figure.update_xaxes(title_text=say("drift.month"), row=2, col=1)
+    figure.update_yaxes(style.axis(say("numbers.fake"), range=[-0.02, 1.02]), row=1, col=1)
+    figure.update_yaxes(style.axis(say("drift.kappa"), range=[-1.05, 1.05]), row=2, col=1)
     if not months:
-        figure.add_annotation(**style.note("Nothing has been analysed yet."))
+        figure.add_annotation(**style.note(say("drift.empty")))
         return figure
     scored = [month for month in months if month.quartiles]
     names, quartiles = [month.month for month in scored], [month.quartiles or (0.0,) * 3 for month in scored]
@@ -31,7 +32,8 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
         marker={"color": style.BLUE, "size": 8},
         line={"color": style.BLUE},
         hovertext=[
-            f"{m.month}: {m.scored} clips<br>median {b:.2f}, middle half {a:.2f} to {c:.2f}"
+            f"{m.month}: {say('drift.clips', count=m.scored)}<br>"
+            + say("drift.median", median=f"{b:.2f}", low=f"{a:.2f}", high=f"{c:.2f}")
             for m, (a, b, c) in zip(scored, quartiles, strict=True)
         ],
         hoverinfo="text",
@@ -48,7 +50,8 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
         marker={"color": style.VERMILLION, "symbol": "square", "size": 8},
         line={"color": style.VERMILLION},
         hovertext=[
-            f"{month.month}: {month.agreement.n} decisions<br>kappa {kappa:.2f}, {a:.2f} to {b:.2f}"
+            f"{month.month}: {say('drift.decisions', count=month.agreement.n)}<br>"
+            + say("drift.interval", kappa=f"{kappa:.2f}", low=f"{a:.2f}", high=f"{b:.2f}")
             for month, kappa, (a, b) in known
         ],
         hoverinfo="text",
@@ -56,9 +59,7 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
         col=1,
     )
     if not known:
-        figure.add_annotation(
-            text="Too few decisions in any month for a kappa.", showarrow=False, xref="x2 domain", yref="y2", x=0.5, y=0
-        )
+        figure.add_annotation(text=say("drift.too_few"), showarrow=False, xref="x2 domain", yref="y2", x=0.5, y=0)
     return figure
 
 

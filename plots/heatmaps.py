@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from core.types import Contributions, Exhibit
+from core.words import say
 
 RAMP = np.array([(255, 214, 64), (230, 110, 0), (170, 20, 30)], np.float32)
 """RGB of heat 0, one half and 1: darker as well as redder, so that it can be told without colours."""
@@ -51,7 +52,8 @@ def hottest(exhibit: Exhibit) -> str | None:
         return None
     at = np.unravel_index(exhibit.heat.argmax(), exhibit.heat.shape)
     down, across = (int(3 * (i + 0.5) / side) for i, side in zip(at, exhibit.heat.shape, strict=True))
-    return " ".join(dict.fromkeys([("upper", "middle", "lower")[down], ("left", "middle", "right")[across]]))
+    row, column = ("upper", "middle", "lower")[down], ("left", "middle", "right")[across]
+    return " ".join(dict.fromkeys([say(f"places.{row}"), say(f"places.{column}")]))
 
 
 def draw_on_crop(exhibit: Exhibit) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.settings import Settings
 from core.types import Face, Frame, Likeness, Options, Progress, Track, Video
 from core.weights import Weights
+from core.words import say
 from preprocessing.ahead import ahead
 from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
@@ -56,7 +57,7 @@ def read_tracks(
         InputError: not a video this page takes.
         WeightsError: the landmark backend is not ready.
     """
-    on_progress(Progress("Opening the video", 0.0))
+    on_progress(Progress(say("stages.opening"), 0.0))
     video = probe(path, name=name, sha256=sha256, settings=settings)
     until_s = LOOK_S[options.thoroughness]
     tally, watcher = Tally(), Watcher()
@@ -100,12 +101,8 @@ def _reporting(found: Iterator[_Found], length_s: float, on_progress: OnProgress
     for frame, faces, cut in found:
         if time.monotonic() - last >= REPORT_EVERY_S:
             last = time.monotonic()
-            people = f"{len(faces)} face{'' if len(faces) == 1 else 's'} in view"
-            on_progress(
-                Progress(
-                    f"Following faces at {frame.time_s:.1f} s: {people}", min(1.0, frame.time_s / max(length_s, 1e-3))
-                )
-            )
+            stage = say("stages.following", time=f"{frame.time_s:.1f} s", count=len(faces))
+            on_progress(Progress(stage, min(1.0, frame.time_s / max(length_s, 1e-3))))
         yield frame, faces, cut
 
 

@@ -13,6 +13,7 @@ from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
+from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
 from ui.login import guarded
 from ui.messages import QUICK
 from ui.quality import quality_tab
@@ -29,32 +30,33 @@ SWEEP_S, KEEP_S = 300, 3600
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
     keep_uploads_apart()
+    answer_in_the_visitors_language()
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
         page.load(new_secret, secret, secret, **QUICK)
-        head = gr.HTML(masthead())
+        head = gr.HTML(everywhere(masthead))
         if desk.users:
             page.load(greeting(desk), None, head, **QUICK)
 
         with gr.Tabs():
-            with gr.Tab("Analyze"):
+            with gr.Tab(said("page.analyze")):
                 analyze_tab(desk, secret, desk.report)
             if desk.queue:
-                with gr.Tab("Queue", elem_id="queue-tab") as queue:
+                with gr.Tab(said("page.queue"), elem_id="queue-tab") as queue:
                     queue_tab(desk, secret, desk.report, opened=queue)
-                with gr.Tab("Quality") as quality:
+                with gr.Tab(said("page.quality")) as quality:
                     quality_tab(desk, opened=quality)
             else:
                 # At the desk, the queue lists everything there is.
-                with gr.Tab("History") as history:
+                with gr.Tab(said("page.history")) as history:
                     history_tab(desk, secret, desk.report, opened=history)
-            with gr.Tab("Detectors"):
+            with gr.Tab(said("page.detectors")):
                 detectors_tab(desk)
-            with gr.Tab("About"):
+            with gr.Tab(said("page.about_tab")):
                 about_tab(desk.settings)
             if desk.users:
-                with gr.Tab("Account") as account:
+                with gr.Tab(said("page.account")) as account:
                     accounts_tab(desk, desk.users, opened=account)
         endpoints(desk)
     # With `api_open`, a request could run beside the analysis that has its turn.
@@ -90,5 +92,6 @@ def launch_options(settings: Settings, users: UserStore | None = None) -> dict[s
         "footer_links": ["api"],
         "theme": theme,
         "head": style + script,
+        "i18n": TEXTS,
         **(guarded(users) if users else {}),
     }

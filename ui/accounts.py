@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from core.errors import InputError
 from core.people import Role, User, role_called
+from core.words import say
 from storage.users import MAX_LABEL, MAX_PASSWORD, Account, Key, UserStore
 from ui.login import COOKIE, KEY_HEADER
 from ui.markup import each, table, titled
@@ -30,11 +31,13 @@ element.addEventListener('change', ({ target }) => trigger('apply', { ...target.
 
 def masthead(user: User | None = None) -> Markup:
     """The head of the page, with who is logged in and the way out."""
-    way_out = '<form method="post" action="logout"><span><strong>{}</strong>, {}</span><button>Log out</button></form>'
-    return Markup(
-        '<header class="masthead"><div><h1>Telltale</h1><p>Looks for signs of face manipulation in video, and shows '
-        "where, when and by which method.</p></div>{}</header>"
-    ).format(Markup(way_out).format(user.name, user.role + READS * (user.role is Role.VIEWER)) if user else "")
+    way_out = Markup(
+        '<form method="post" action="logout"><span><strong>{}</strong>, {}</span><button>Log out</button></form>'
+    )
+    return Markup('<header class="masthead"><div><h1>Telltale</h1><p>{}</p></div>{}</header>').format(
+        say("page.about"),
+        way_out.format(user.name, user.role + READS * (user.role is Role.VIEWER)) if user else "",
+    )
 
 
 def greeting(desk: Desk) -> Callable[..., Markup]:

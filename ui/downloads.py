@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
+from core.words import say
 from ui.document import Format, file_name
 from ui.exhibits import Find
+from ui.languages import everywhere, said
 from ui.messages import QUICK, friendly
 from ui.visit import Desk
 
@@ -29,8 +32,10 @@ def downloads(find: Find, secret: gr.BrowserState, report_id: gr.State, desk: De
 
     written = gr.JSON(visible=False)
     with gr.Row(elem_classes="downloads"):
-        gr.HTML("<p>Evidence report</p>")
+        gr.HTML(everywhere(lambda: Markup("<p>{}</p>").format(say("downloads.title"))))
         for format in Format:
-            button = gr.Button(f"Download: {format.upper()}", size="sm", min_width=120, elem_classes=f"as-{format}")
+            button = gr.Button(
+                said("downloads.button", format=format.upper()), size="sm", min_width=120, elem_classes=f"as-{format}"
+            )
             made = button.click(writing(format), [report_id, secret], written, **QUICK)
             made.success(None, written, written, js="telltale.save")

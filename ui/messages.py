@@ -13,18 +13,11 @@ from markupsafe import Markup
 from core.errors import AppError
 from core.reviewing import Decision, Move, State
 from core.types import Label
+from core.words import say
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-BANDS = {
-    Label.STRONG_SIGNS: "Strong signs of manipulation",
-    Label.SOME_SIGNS: "Some signs of manipulation",
-    Label.INCONCLUSIVE: "Inconclusive",
-    Label.NO_SIGNS: "No signs found by these methods",
-    Label.NOT_ASSESSED: "Could not assess",
-}
 
 MARKS = {
     Label.STRONG_SIGNS: "▲▲",
@@ -60,8 +53,6 @@ MOVES = {
 
 QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """How the page calls what answers at once: past the line of analyses, and not offered to programs."""
-
-BUG = "Something went wrong on the server. It has been logged; try again, or try another file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +105,7 @@ def told_at(place: gr.HTML) -> Callable[[Callable[..., dict[Any, Any]]], Callabl
 
 
 def refused(sentence: str) -> Markup:
+    """Why something was not done."""
     return Markup('<p class="refused" role="alert">{}</p>').format(sentence)
 
 
@@ -141,7 +133,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, AppError | gr.Error):
         return str(error.message if isinstance(error, gr.Error) else error)
     log.error("A handler failed", exc_info=error)
-    return BUG
+    return say("messages.bug")
+
+
+def band_name(label: Label) -> str:
+    return say(f"bands.{label}")
 
 
 def number(probability: float) -> str:

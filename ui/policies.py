@@ -9,8 +9,8 @@ from markupsafe import Markup
 from core.people import Role, User
 from core.reviewing import Policy
 from storage.reviews import MAX_ID, MAX_NOTE, MAX_TITLE
-from ui.markup import each, refused
-from ui.messages import QUICK, Refusal, friendly, tried
+from ui.markup import each
+from ui.messages import QUICK, Refusal, friendly, refused, tried
 from ui.rights import require
 from ui.visit import Desk
 

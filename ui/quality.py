@@ -24,8 +24,9 @@ from core.people import Role, User
 from core.reviewing import Agreement, Bands, Case, Decision
 from core.types import Label
 from plots import plot_drift
-from ui.markup import refused, table, titled
-from ui.messages import BANDS, DECISIONS, QUICK, Refusal, friendly, number, percent, tried
+from ui.languages import said
+from ui.markup import table, titled
+from ui.messages import DECISIONS, QUICK, Refusal, band_name, friendly, number, percent, refused, tried
 from ui.rights import require
 from ui.visit import Desk
 
@@ -57,7 +58,9 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
         )
         with gr.Row(elem_classes="filters"):
             which = gr.Dropdown(
-                [(BANDS[Label.SOME_SIGNS], SOME), (BANDS[Label.STRONG_SIGNS], STRONG)], value=SOME, label="Threshold of"
+                [(said(f"bands.{Label.SOME_SIGNS}"), SOME), (said(f"bands.{Label.STRONG_SIGNS}"), STRONG)],
+                value=SOME,
+                label="Threshold of",
             )
             rate = gr.Number(5, label="False alarms allowed, in percent", minimum=0, maximum=100)
             base = gr.Number(
@@ -158,7 +161,7 @@ def agreements(cases: Sequence[Case], ruled: Sequence[Case], bands: Bands) -> Ma
     )
     counts = confusion(cases)
     heads = ["Methods say", *DECISIONS.values()]
-    rows = [[BANDS[label], *(counts[label][decision] for decision in Decision)] for label in Label]
+    rows = [[band_name(label), *(counts[label][decision] for decision in Decision)] for label in Label]
     return (
         titled("Do people agree?", hint)
         + table(["Who", "Pairs", "Same", "Kappa, 95 % interval"], [[who, *_agreed(a)] for who, a in told.items()])

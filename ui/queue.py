@@ -15,8 +15,9 @@ from core.types import Label
 from detectors import DETECTORS
 from storage.reviews import COUNTED, Order, Page, Wanted
 from ui.exhibits import Find
-from ui.markup import band, each, refused, table, titled
-from ui.messages import BANDS, DECISIONS, QUICK, STATES, Refusal, friendly, number, tried
+from ui.languages import said
+from ui.markup import band, each, table, titled
+from ui.messages import DECISIONS, QUICK, STATES, Refusal, friendly, number, refused, tried
 from ui.policies import policies_section
 from ui.reviewing import OPEN_BUTTONS, ReviewPanel, chip
 from ui.rights import require
@@ -58,7 +59,7 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
                 [(w, o.value) for o, w in ORDERS.items()], value=Order.OLDEST, label="Order", min_width=140
             )
         with gr.Accordion("More filters", open=False), gr.Row(elem_classes="filters"):
-            bands = [("Any", ""), *((words, label.value) for label, words in BANDS.items())]
+            bands = [(said("history.all_verdicts"), ""), *((said(f"bands.{label}"), label.value) for label in Label)]
             label = gr.Dropdown(bands, value="", label="Verdict of the methods", min_width=160)
             names = [("Any", ""), *((cls.card.title.split(":")[0], name) for name, cls in DETECTORS.items())]
             detector = gr.Dropdown(names, value="", label="Scored by", min_width=140)

@@ -15,8 +15,8 @@ from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
 from core.types import Report
 from plots.style import person_name
 from ui.exhibits import Find
-from ui.markup import each, refused, titled
-from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, tried
+from ui.markup import each, titled
+from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, refused, tried
 from ui.result import ReportView, quality
 from ui.rights import require
 from ui.similar import sightings, similar_table

@@ -7,6 +7,7 @@ import gradio as gr
 
 from core.errors import InputError, NotAllowed
 from core.people import Role, User
+from core.words import say
 from storage.reports import VISITOR
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ def require(desk: "Desk", request: gr.Request, role: Role) -> User:
         NotAllowed: it does not, nobody has logged in, or there are no accounts here.
     """
     if desk.users is None:
-        raise NotAllowed("This belongs to the moderators' desk; this page is public and has no accounts.")
+        raise NotAllowed(say("rights.public"))
     # Set by Gradio from what `ui.login` has let in; nothing a request holds can stand in for it.
     user = desk.users.user(request.username) if request.username else None
     if user is None:
-        raise NotAllowed("Log in first, or send one of your keys.")
+        raise NotAllowed(say("rights.nobody"))
     if not user.role.includes(role):
-        raise NotAllowed(f"This takes the role {role}, and yours is {user.role}; ask an admin.")
+        raise NotAllowed(say("rights.too_low", wanted=role, own=user.role))
     return user
 
 
@@ -75,5 +76,5 @@ def visitor(secret: str | None, request: gr.Request) -> str:
     """
     secret = secret or request.headers.get(VISITOR_HEADER)
     if len(secret or request.session_hash or "") < MIN_SECRET:
-        raise InputError(f"Send a random text of at least {MIN_SECRET} characters of your own as {VISITOR_HEADER}.")
+        raise InputError(say("visit.no_secret", least=MIN_SECRET, header=VISITOR_HEADER))
     return hashlib.sha256((f"visitor:{secret}" if secret else f"session:{request.session_hash}").encode()).hexdigest()

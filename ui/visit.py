@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
+from core.words import say
 from storage import ReportStore
 from storage.reviews import ReviewStore
 from storage.similar import Similar
@@ -48,7 +50,7 @@ def follow(
 
     Closing the generator stops the work at its next sign of life. A plain function in a thread could not be stopped.
     """
-    news: deque[Progress] = deque([Progress("Starting", 0.0)], maxlen=1)
+    news: deque[Progress] = deque([Progress(say("stages.starting"), 0.0)], maxlen=1)
     report: Future[Report] = Future()
     stop, end = Event(), time.monotonic() + 60 * max_minutes
 
@@ -56,10 +58,7 @@ def follow(
         if stop.is_set():
             raise Cancelled("The analysis was stopped.")
         if time.monotonic() > end:
-            raise InputError(
-                f"The analysis took longer than {duration(60 * max_minutes)} and was stopped. Trim the video, "
-                "choose fewer detectors or a faster setting, and try again."
-            )
+            raise InputError(say("visit.too_long", limit=duration(60 * max_minutes)))
         news.append(progress)
 
     def work() -> None:
@@ -68,7 +67,8 @@ def follow(
         except BaseException as error:
             report.set_exception(error)
 
-    Thread(target=work, name="analysis", daemon=True).start()
+    # In a copy of what is known of this moment, the visitor's language included.
+    Thread(target=copy_context().run, args=[work], name="analysis", daemon=True).start()
     try:
         while not report.done():
             yield news[0]
@@ -138,14 +138,14 @@ class Desk:
         """
         files = [Path(name) for name in (upload, *references) if name]
         try:
-            yield Progress("Looking at the file", 0.0)
+            yield Progress(say("stages.looking"), 0.0)
             reach = whose(self, secret, request, Role.REVIEWER)
             author = reach or require(self, request, Role.REVIEWER).name
             path = self._door(upload)
             genuine = [self._door(reference) for reference in references]
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
-                raise InputError(f"There is no thoroughness called {options.thoroughness!r}; choose among: {kinds}.")
+                raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
             settings = self.in_force
             order = self.take_order(path, options, settings, self.manifest, genuine)
             known = self.store.find(order.fingerprint, owner=reach)
@@ -183,12 +183,12 @@ class Desk:
 
     def _door(self, upload: str | None) -> Path:
         if not upload:
-            raise InputError("Choose a video first.")
+            raise InputError(say("visit.no_video"))
         path = Path(upload)
         if not is_upload(path, self.settings.uploads):
-            raise InputError("The uploaded video is no longer on the server; drop it here again.")
+            raise InputError(say("visit.gone"))
         if path.stat().st_size > self.settings.max_mb * 1e6:
-            raise InputError(f"This page takes videos of up to {self.settings.max_mb:.0f} MB. Trim it and try again.")
+            raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))
         return path
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from core.contract import as_json
 from core.errors import InputError
 from core.types import Decision, Report
+from core.words import ENGLISH, in_language
 from detectors import DETECTORS
 from ui.document.content import evidence, used_weights
 from ui.document.html import draw_html
 from ui.document.pdf import draw_pdf
-from ui.messages import BANDS
+from ui.messages import band_name
 
 __all__ = ["Format", "as_evidence", "file_name", "read_format", "write_document"]
 
@@ -48,12 +49,13 @@ def write_document(
     decisions: Sequence[Decision] = (),
     log_sha256: str | None = None,
 ) -> bytes:
-    """The document on one report, for the arguments of `evidence`."""
+    """The document on one report, for the arguments of `evidence`; in English, as the report itself is."""
     about: dict[str, Any] = {"made_at": made_at, "decisions": decisions, "log_sha256": log_sha256}
-    if format is Format.JSON:
-        return json.dumps(as_evidence(report, **about), indent=1).encode()
-    document = evidence(report, **about)
-    return draw_html(document) if format is Format.HTML else draw_pdf(document, made_at)
+    with in_language(ENGLISH):
+        if format is Format.JSON:
+            return json.dumps(as_evidence(report, **about), indent=1).encode()
+        document = evidence(report, **about)
+        return draw_html(document) if format is Format.HTML else draw_pdf(document, made_at)
 
 
 def as_evidence(
@@ -72,7 +74,7 @@ def as_evidence(
     return as_json(report) | {
         "evidence": {
             "made_at": made_at,
-            "words": BANDS[report.verdict.label],
+            "words": band_name(report.verdict.label),
             "methods": methods,
             "decisions": [asdict(decision) for decision in decisions],
             "sha256": {"file": report.video.sha256, "log": log_sha256},

@@ -9,19 +9,18 @@ from analysis.explanation import explain_spread
 from analysis.weighing import fused_lines
 from core.settings import VERSION
 from core.types import Decision, Exhibit, Finding, Label, Person, Report, UsedWeights, Verdict
+from core.words import say
 from detectors import DETECTORS
 from plots.heatmaps import CONTOURS, draw_for_paper, hottest
 from plots.paper import gauge_svg, timeline_svg
 from plots.style import method_name, person_name
 from preprocessing.quality import BLURRED, TURNED_DEG
 from preprocessing.regions import REGIONS
-from ui.about import CANNOT, MEANINGS, NUMBER
+from ui.about import cannot, meaning
 from ui.document.blocks import Block, Bullets, Card, Document, Drawing, Facts, Headline, Picture, Section, Table, Text
-from ui.exhibits import CAPTION, OCCLUSION_HINT, occlusion_rows
+from ui.exhibits import occlusion_rows
 from ui.markup import numbers
-from ui.messages import BANDS, MARKS, clock, number, percent
-from ui.provenance import HINT as CREDENTIALS_HINT
-from ui.provenance import TITLE as CREDENTIALS
+from ui.messages import MARKS, band_name, clock, number, percent
 from ui.provenance import credentials_facts, credentials_words
 
 MAX_PEOPLE = 12
@@ -47,7 +46,7 @@ def evidence(
         Section("Scores over time", TIMELINE_HINT, list(_timelines(report, people))),
         Section("Where the methods looked", EXHIBITS_HINT, list(_exhibits(report, people))),
         Section("Quality and coverage", QUALITY_HINT, list(_quality(report, people))),
-        Section(CREDENTIALS, CREDENTIALS_HINT, list(_credentials(report))),
+        Section(say("credentials.title"), say("credentials.hint"), list(_credentials(report))),
         Section("Methods", METHODS_HINT, list(_methods(report))),
         Section("What these methods cannot see", "", list(_limits(report))),
         Section("Decisions", "", list(_decisions(decisions))),
@@ -103,10 +102,10 @@ def _verdict(report: Report) -> list[Block]:
         Text("What the words mean", quiet=True),
         Table(
             ["Verdict", "It means"],
-            [[f"{MARKS[label]} {BANDS[label]}", MEANINGS[label]] for label in Label],
+            [[f"{MARKS[label]} {band_name(label)}", meaning(label)] for label in Label],
             [0.34, 0.66],
         ),
-        Text(NUMBER, quiet=True),
+        Text(say("about.number"), quiet=True),
     ]
 
 
@@ -122,7 +121,7 @@ def _card(report: Report, person: Person) -> Card:
         Picture(person.thumbnail, f"Face of {name}", 26) if person.thumbnail else None,
         name,
         [
-            Text(f"{MARKS[verdict.label]} {BANDS[verdict.label]}"),
+            Text(f"{MARKS[verdict.label]} {band_name(verdict.label)}"),
             Text(numbers(verdict), quiet=True),
             Text(f"In the picture from {clock(person.start_s)} to {clock(person.end_s)}.", quiet=True),
             *_spread(report, verdict, person.id),
@@ -199,7 +198,8 @@ def _exhibits(report: Report, people: Sequence[Person]) -> Iterator[Block]:
         if rows:
             heads, body = occlusion_rows(rows)
             yield Text(
-                f"What each part of the face of {person_name(person.id)} contributes. {OCCLUSION_HINT}", quiet=True
+                f"What each part of the face of {person_name(person.id)} contributes. {say('exhibits.parts_hint')}",
+                quiet=True,
             )
             yield Table(heads, body, [0.28, *(0.72 / (len(heads) - 1) for _ in heads[1:])])
 
@@ -223,7 +223,7 @@ def _picture(exhibit: Exhibit) -> Picture:
         f"What {method_title(exhibit.detector)} saw of {who} at {at_s}, with heat. {where}",
         38,
         f"{who} · {method_title(exhibit.detector)} ({exhibit.weights}) · region {exhibit.region} · {at_s} · "
-        f"score {number(exhibit.score)}. {where} {CAPTION} {card.heat if card else ''}",
+        f"score {number(exhibit.score)}. {where} {say('exhibits.no_proof')} {card.heat if card else ''}",
     )
 
 
@@ -290,7 +290,7 @@ def used_weights(report: Report) -> list[tuple[str, UsedWeights]]:
 def _limits(report: Report) -> Iterator[Bullets]:
     detectors = dict.fromkeys(finding.detector for finding in report.findings)
     own = [f"{method_title(d)}: {DETECTORS[d].card.limits}" for d in detectors if d in DETECTORS]
-    yield Bullets([*CANNOT, *own])
+    yield Bullets([*cannot(), *own])
 
 
 def _decisions(decisions: Sequence[Decision]) -> Iterator[Block]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from core.types import Label
 from ui.document.blocks import Document
-from ui.messages import BANDS, MARKS
+from ui.messages import MARKS, band_name
 
 POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -32,7 +33,7 @@ def draw_html(document: Document) -> bytes:
             style=Markup(style),
             policy=POLICY.format(sheet),
             kind=lambda block: type(block).__name__,
-            words=BANDS,
+            words={label: band_name(label) for label in Label},
             marks=MARKS,
             base64=lambda data: base64.b64encode(data).decode(),
         )

@@ -30,7 +30,7 @@ from ui.document.blocks import (
     Table,
     Text,
 )
-from ui.messages import BANDS, MARKS
+from ui.messages import MARKS, band_name
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 MARGIN, GAP = 18.0, 2.0
@@ -159,7 +159,7 @@ def _draw(paper: _Paper, block: Block) -> None:
     paper.keep(_height(paper, block))
     match block:
         case Headline():
-            paper.write_text(f"{MARKS[block.label]} {BANDS[block.label]}", TITLE - 2, bold=True)
+            paper.write_text(f"{MARKS[block.label]} {band_name(block.label)}", TITLE - 2, bold=True)
         case Text():
             paper.write_text(block.words, SMALL if block.quiet else BODY, grey=QUIET if block.quiet else INK)
         case Bullets():
