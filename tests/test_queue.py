@@ -197,8 +197,9 @@ def test_before_an_opinion_nothing_that_the_methods_said_is_sent(serve, sit):
     assert "older" in told
     assert "jaw" not in told
     assert "0.71" not in told
-    with pytest.raises(Exception, match="waits for your opinion"):
-        program(office, "anna")("older", api_name="/report")
+    for endpoint in ("/report", "/similar"):
+        with pytest.raises(Exception, match="waits for your opinion"):
+            program(office, "anna")("older", api_name=endpoint)
     with pytest.raises(Exception, match="until you have given your opinion"):
         program(office, "anna")(api_name="/history")
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from core.errors import NotAllowed
 from core.people import User
 from core.reviewing import Queued
 from core.types import Label
 from storage.similar import Match
 from ui.markup import band, table, titled
 from ui.messages import DECISIONS, STATES, clock, percent
-from ui.visit import Desk
+from ui.visit import OPINION_FIRST, Desk
 
 SHOWN = 10
 """Rows on the page; programs get them all."""
@@ -32,7 +33,10 @@ def sightings(desk: Desk, report_id: str, user: User) -> list[Sighting]:
 
     Raises:
         ReportNotFound: there is no such report.
+        NotAllowed: the reader has to give an opinion first, and what others decided on the same clip would shape it.
     """
+    if desk.reviews.hides(report_id, user):
+        raise NotAllowed(OPINION_FIRST)
     matches = desk.similar.matches(report_id) if desk.similar else []
     standing = desk.reviews.standing([match.report_id for match in matches], user)
     return [Sighting(match, *standing[match.report_id]) for match in matches if match.report_id in standing]

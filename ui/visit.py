@@ -34,6 +34,8 @@ from ui.uploads import discard, is_upload
 POLL_S = 0.25
 """How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
 
+OPINION_FIRST = "This clip waits for your opinion: claim it in the queue and say what you hold of it first."
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -177,9 +179,7 @@ class Desk:
 
     def _not_hidden(self, report: Report, request: gr.Request) -> None:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
-            raise NotAllowed(
-                "This clip waits for your opinion: claim it in the queue and say what you hold of it first."
-            )
+            raise NotAllowed(OPINION_FIRST)
 
     def _door(self, upload: str | None) -> Path:
         if not upload:
