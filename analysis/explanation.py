@@ -1,10 +1,12 @@
 """The reason of a verdict, in one or two plain sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.disagreement import disagreement, method_title
 from analysis.fusion import basis_of, unfit
+from core.settings import Settings
 from core.types import Basis, ChangeName, Finding, Label, Person, Trial
+from core.weights import Weights, state
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -19,6 +21,8 @@ CAUTION: dict[Basis | None, str] = {
 }
 AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
 """A clip that was changed, in words that follow a verb."""
+STRONGER = "gend/clip-l14"
+"""Of the sets that anyone may fetch and use, the strongest on manipulations it has not seen (`docs/methods.md`)."""
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
@@ -62,6 +66,19 @@ def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
     unstable = [f"Unstable: the same methods say {' and '.join(moved)}."] if moved else []
     lost = [f"Could not be assessed {AFTER[trial.change]}: {trial.reason}" for trial in trials if trial.fake is None]
     return " ".join(unstable + lost)
+
+
+def explain_limits(
+    label: Label, findings: Sequence[Finding], manifest: Mapping[str, Weights], settings: Settings
+) -> str:
+    """What an operator can do where only methods that come with the app were heard and cannot tell; otherwise empty."""
+    heard = [manifest[f.weights.id] for f in findings if f.weights and f.fake is not None]
+    if label is not Label.INCONCLUSIVE or any(weights.source != "bundled" for weights in heard):
+        return ""
+    found = state(manifest[STRONGER], settings) if STRONGER in manifest else None
+    if found is None or found.kind != "fetch":
+        return ""
+    return f"Only methods that come with the app were heard; a stronger one can be fetched: {found.command}."
 
 
 def _say(finding: Finding) -> str:
