@@ -1,10 +1,12 @@
 """The reason of a verdict, in one or two plain sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.disagreement import disagreement, method_title
 from analysis.fusion import basis_of, unfit
+from core.settings import Settings
 from core.types import Basis, ChangeName, Finding, Label, Person, Trial, Verdict
+from core.weights import Weights, state
 from core.words import named, say
 
 MEANING = {
@@ -20,6 +22,8 @@ CAUTION: dict[Basis | None, str] = {
 }
 AFTER: dict[ChangeName, str] = {"re-encoded": "after re-encoding", "scaled": "at three quarters of its size"}
 """A clip that was changed, in words that follow a verb."""
+STRONGER = "gend/clip-l14"
+"""Of the sets that anyone may fetch and use, the strongest on manipulations it has not seen (`docs/methods.md`)."""
 
 
 def explain_person(label: Label, findings: Sequence[Finding]) -> str:
@@ -73,6 +77,19 @@ def explain_spread(verdict: Verdict, trials: Sequence[Trial]) -> str:
     numbers = [say("spread.not_assessed") if trial.fake is None else f"{trial.fake:.2f}" for trial in trials]
     each = ", ".join(f"{told} {named('changes', trial.change)}" for told, trial in zip(numbers, trials, strict=True))
     return say("spread.again", trials=each, low=f"{min(found):.2f}", high=f"{max(found):.2f}")
+
+
+def explain_limits(
+    label: Label, findings: Sequence[Finding], manifest: Mapping[str, Weights], settings: Settings
+) -> str:
+    """What an operator can do where only methods that come with the app were heard and cannot tell; otherwise empty."""
+    heard = [manifest[f.weights.id] for f in findings if f.weights and f.fake is not None]
+    if label is not Label.INCONCLUSIVE or any(weights.source != "bundled" for weights in heard):
+        return ""
+    found = state(manifest[STRONGER], settings) if STRONGER in manifest else None
+    if found is None or found.kind != "fetch":
+        return ""
+    return f"Only methods that come with the app were heard; a stronger one can be fetched: {found.command}."
 
 
 def _say(finding: Finding) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analysis.calibration import source_offset
 from analysis.exhibits import explain, scene_look
+from analysis.explanation import explain_limits
 from analysis.findings import describe, judge, weigh
 from analysis.stability import Assessment, stand_trial
 from core.errors import NotApplicable
@@ -122,13 +123,15 @@ def analyze(
             found, trials = stand_trial(found, again)
     with _timed(timings, "provenance"):
         provenance = read_provenance(path)
+    limits = explain_limits(found.verdict.label, found.findings, manifest, settings)
+    verdict = replace(found.verdict, reason=f"{found.verdict.reason} {limits}".rstrip())
     timings["total"] = time.perf_counter() - began
 
     log.info(
         "analysis of %s ends: %d people, %s, %.1f s",
         sha256[:8],
         len(found.persons),
-        found.verdict.label,
+        verdict.label,
         timings["total"],
     )
     return Report(
@@ -138,7 +141,7 @@ def analyze(
         fingerprint=order.fingerprint,
         options=replace(options, detectors=tuple(c.weights.id for c in chosen)),
         video=reading.video,
-        verdict=found.verdict,
+        verdict=verdict,
         tracks=tuple(found.persons),
         findings=tuple(found.findings),
         warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from analysis.calibration import UNCALIBRATED, Evidence, calibrated, evidence, raw_logit, sigmoid, source_offset
-from analysis.explanation import explain_person, explain_video
+from analysis.explanation import STRONGER, explain_limits, explain_person, explain_video
 from analysis.fusion import band, decisive, fuse, fuse_methods
 from core.settings import Settings
-from core.types import Finding, Label, Person, Quality, Scores, Verdict
-from core.weights import Calibration
+from core.types import Finding, Label, Person, Quality, Scores, UsedWeights, Verdict
+from core.weights import Calibration, load_manifest
 
 SETTINGS = Settings.from_env({"TELLTALE_STRONG_SIGNS": "0.8", "TELLTALE_SOME_SIGNS": "0.6", "TELLTALE_NO_SIGNS": "0.3"})
 CERTAIN = ((0.0, 0.0), (0.0, 0.0))
@@ -158,6 +158,23 @@ def test_reasons_say_who_by_what_and_who_could_not_be_judged():
 def test_a_skip_is_explained_once_by_its_own_reason():
     skipped = [Finding("lrnet", "entire", 1, "skipped", reason="Too short.")] * 2
     assert explain_person(Label.NOT_ASSESSED, skipped) == "Too short."
+
+
+def test_where_bundled_methods_alone_cannot_tell_the_command_for_a_stronger_one_is_given(tmp_path):
+    manifest, settings = load_manifest(), Settings.from_env({"TELLTALE_DATA": str(tmp_path)})
+
+    def said(label, *ids):
+        findings = [
+            Finding(manifest[id].detector, "entire", 1, "scored", fake=0.5, weights=UsedWeights(id, "", ""))
+            for id in ids
+        ]
+        return explain_limits(label, findings, manifest, settings)
+
+    assert f"python -m core.weights fetch {STRONGER}." in said(Label.INCONCLUSIVE, "lrnet/telltale")
+    assert not said(Label.INCONCLUSIVE, "lrnet/telltale", "xception/deepfakebench"), "a stronger one was heard"
+    assert not said(Label.SOME_SIGNS, "lrnet/telltale")
+    ready = manifest | {STRONGER: replace(manifest["lrnet/telltale"], id=STRONGER)}
+    assert not explain_limits(Label.INCONCLUSIVE, [], ready, settings), "it is here already"
 
 
 @pytest.mark.parametrize("label", list(Label))

@@ -25,6 +25,7 @@ from core.weights import load_manifest
 from preprocessing.cropping import Look
 from preprocessing.reading import read_tracks
 from preprocessing.video import Tally, decode
+from training.measures import Labels
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,17 @@ def groups(clips: Sequence[Clip]) -> list[int]:
     return [numbers.setdefault(root(i), len(numbers)) for i in range(len(clips))]
 
 
+def labels_of(clips: Sequence[Clip]) -> Labels:
+    """What a list says of its clips, as the measures want it."""
+    return Labels(
+        fake=np.array([c.fake for c in clips]),
+        group=np.array(groups(clips)),
+        width_px=np.array([c.face_width_px for c in clips]),
+        family=np.array([c.family for c in clips]),
+        pair=np.array([c.pair for c in clips]),
+    )
+
+
 def extract(
     clips: Sequence[Clip], forms: Iterable[str], cache: Path, settings: Settings, looks: Sequence[Look] = ()
 ) -> list[tuple[str, str, str]]:
@@ -146,7 +158,8 @@ def extract(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
-    """n clips: labels `fake` bool (n,), sources `group` int (n,), and whether results are reported on them, bool (n,).
+    """n clips: labels `fake` bool (n,), sources `group` int (n,), and whether they are of the first list, bool (n,),
+    whose clips are read in all forms.
 
     `readings` holds, per clip and form, the track, or the sentence that says why there is none.
     """
@@ -156,6 +169,11 @@ class Collection:
     group: np.ndarray
     measured: np.ndarray
     readings: Sequence[Mapping[str, Track | str]]
+
+    @property
+    def labels(self) -> Labels:
+        """What the lists say of the clips."""
+        return labels_of(self.clips)
 
     def tracks(self, i: int) -> dict[str, Track]:
         """Those forms of clip `i` in which a face was found."""

@@ -3,9 +3,10 @@
     python -m training.lrnet extract --clips clips.csv --more more.csv --cache DIR
     TELLTALE_WEIGHTS=WEIGHTS python -m training.lrnet train --clips clips.csv --more more.csv --cache DIR
 
-`--clips` are trained on and reported; `--more` are only trained on. `train` cross-validates with sources kept
-together, writes the networks, their manifest entry with its calibration, and the model card beside them. The published
-networks, which are measured beside ours and which ours begins from, are expected in the folder WEIGHTS.
+Both lists are trained on, and reported by networks that saw nothing of the source; those of `--more` are small and read
+in fewer forms. `train` cross-validates with sources kept together, writes the networks, their manifest entry with its
+calibration, and the model card beside them. The published networks, which are measured beside ours and which ours
+begins from, are expected in the folder WEIGHTS.
 """
 
 import argparse
@@ -14,9 +15,10 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,12 +32,14 @@ from core.errors import NotApplicable, WeightsError
 from core.settings import ROOT, Settings
 from core.types import Track
 from core.weights import MANIFEST, Calibration, load_manifest, locate
-from detectors.lrnet import BLOCK, MAX_IMPUTED, MAX_REPEATED, RATE_HZ, LRNet
+from detectors.lrnet import BLOCK, LRNet
 from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
+from training import movement
+from training.blocks import Blocks
 from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
-from training.measures import Auc, apply, choose_bands, fit_platt, measure_auc
+from training.measures import Estimate, apply, choose_bands, fit_platt, measure, measure_auc
 from training.out_of_fold import ORIGINAL, write_out_of_fold
 from training.seen import remember
 
@@ -45,7 +49,7 @@ ID = "lrnet/telltale"
 PUBLISHED = ("lrnet/ffpp", "lrnet/dfo")
 STUDIED = ("ffpp", "dfo")
 """Identities that begin so are of the footage which the published networks were trained on: no test of them."""
-BASIS = "of many methods, none from FaceForensics++ or DeeperForensics"
+BASIS = "of many methods, none known to be from FaceForensics++ or DeeperForensics"
 BUNDLED = ROOT / "detectors" / "bundled"
 CARD = BUNDLED / "lrnet.md"
 NUMBERS = BUNDLED / "lrnet.json"
@@ -57,93 +61,32 @@ BATCH = 64
 SCALED_BY = 2000
 """Blocks from which the scale of the input is taken."""
 
-# fmt: off
-MIRRORED = np.array([
-    16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0,
-    26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
-    27, 28, 29, 30, 35, 34, 33, 32, 31,
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
-])
-# fmt: on
-"""Which iBUG point each one becomes in a mirror."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to train: `more` with the clips that are only trained on; `start` names the weights it begins from."""
+    """One way to train. `start` names the weights it begins from; `one_label` is the share of draws from sources that
+    have clips of one label only, None for as many as they are; `network` is what is trained, of which only LRNet can be
+    bundled."""
 
     name: str
     learning_rate: float
-    more: bool = True
     start: str | None = None
+    one_label: float | None = None
+    network: Literal["lrnet", "movement", "movement and cues"] = "lrnet"
     steps: int = 400
 
 
 RECIPES = (
-    Recipe("from lrnet/ffpp, all clips, gently", 1e-4, start="lrnet/ffpp"),
-    Recipe("from lrnet/ffpp, all clips", 5e-4, start="lrnet/ffpp"),
-    Recipe("from nothing, all clips", 1e-3),
-    Recipe("from nothing, reported clips only", 1e-3, more=False),
+    Recipe("from lrnet/ffpp", 1e-4, start="lrnet/ffpp"),
+    Recipe("from lrnet/ffpp, labels of a source alike", 1e-4, start="lrnet/ffpp", one_label=0.25),
+    Recipe("from nothing, labels of a source alike", 1e-3, one_label=0.25),
+    Recipe("convolutions over movement", 2e-3, network="movement"),
+    Recipe("convolutions over movement, labels of a source alike", 2e-3, one_label=0.25, network="movement"),
 )
-
-
-def flip(landmarks: np.ndarray) -> np.ndarray:
-    """Landmarks (..., 68, 2) in crop units as a mirror shows them: x turned about, left and right points exchanged."""
-    return np.asarray(landmarks[..., MIRRORED, :] * np.array([-1, 1], landmarks.dtype))
-
-
-class Blocks:
-    """Draws blocks of 30 frames such that neither class, no source and no clip dominates.
-
-    Each class is drawn half of the time; within it a source as often as the root of its number of clips, and its
-    clips alike; of a clip, any form, mirrored or not, from any frame on.
-    """
-
-    def __init__(self, tracks: Sequence[Sequence[Track]], fake: np.ndarray, group: np.ndarray) -> None:
-        """tracks: per clip, those of its forms; fake bool (n,); group int (n,)."""
-        begin = 0
-        starts: list[list[np.ndarray]] = [[] for _ in tracks]
-        for own, forms in zip(starts, tracks, strict=True):
-            for track in forms:
-                own.append(begin + readable_from(track))
-                begin += len(track.calibrated)
-        self._frames = np.concatenate([track.calibrated for forms in tracks for track in forms])
-        self._starts = np.concatenate([start for own in starts for start in own])
-        self._count = np.array([sum(map(len, own)) for own in starts])
-        self._first = np.cumsum(self._count) - self._count
-        self._fake = fake
-        self._chance = _chances(fake, group, usable=self._count > 0)
-
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Landmarks float32 (count, 30, 136) and labels int64 (count,)."""
-        clips = rng.choice(len(self._fake), size=count, p=self._chance)
-        starts = self._starts[self._first[clips] + rng.integers(self._count[clips])]
-        x = self._frames[starts[:, None] + np.arange(BLOCK)]
-        mirrored = rng.random(count) < 0.5
-        x[mirrored] = flip(x[mirrored])
-        label = torch.from_numpy(self._fake[clips].astype(np.int64))
-        return torch.from_numpy(x.reshape(count, BLOCK, -1)), label
-
-
-def readable_from(track: Track) -> np.ndarray:
-    """Positions at which a block can begin, int64 (k,): the detector's rules, but for how many blocks a clip needs."""
-    low, high = RATE_HZ
-    if not low <= track.quality.frame_rate_hz <= high or track.quality.repeated > MAX_REPEATED:
-        return np.empty(0, np.int64)
-    starts = np.concatenate([np.arange(s.start, s.stop - BLOCK + 1) for s in track.stretches()])
-    lost = np.cumsum(np.concatenate([[0], ~track.seen]))
-    return starts[lost[starts + BLOCK] - lost[starts] <= MAX_IMPUTED]
-
-
-def _chances(fake: np.ndarray, group: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    chance = np.zeros(len(fake))
-    for label in (False, True):
-        for g in np.unique(group[usable & (fake == label)]):
-            clips = usable & (fake == label) & (group == g)
-            chance[clips] = 1 / np.sqrt(clips.sum())
-        chance[fake == label] /= 2 * chance[fake == label].sum()
-    return chance
+WITH_CUES = Recipe(
+    "convolutions over movement, beside cues, labels of a source alike", 2e-3, None, 0.25, "movement and cues"
+)
+CHOSEN_BY = "size_matched_auc"
 
 
 def train_stream(network: Network, source: Blocks, recipe: Recipe, *, differences: bool) -> list[float]:
@@ -155,7 +98,7 @@ def train_stream(network: Network, source: Blocks, recipe: Recipe, *, difference
     rng = np.random.default_rng(SEED)
 
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x, label = source.draw(rng, count)
+        x, label, _ = source.draw(rng, count)
         return (x[:, 1:] - x[:, :-1] if differences else x), label
 
     example, _ = draw(SCALED_BY)
@@ -202,13 +145,17 @@ def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
     return network
 
 
+def draws(collection: Collection, recipe: Recipe, where: np.ndarray) -> Blocks:
+    """The blocks of the clips at these places, int (k,)."""
+    tracks = [list(collection.tracks(i).values()) for i in where]
+    return Blocks(tracks, collection.fake[where], collection.group[where], recipe.one_label)
+
+
 def train_streams(
     collection: Collection, recipe: Recipe, chosen: np.ndarray, folder: Path, settings: Settings
 ) -> dict[str, Path]:
-    """Both streams, trained on those of the `chosen` clips, bool (n,), that the recipe takes; files in `folder`."""
-    where = np.flatnonzero(chosen & (collection.measured | recipe.more))
-    tracks = [list(collection.tracks(i).values()) for i in where]
-    source = Blocks(tracks, collection.fake[where], collection.group[where])
+    """Both streams, trained on the `chosen` clips, bool (n,); files in `folder`."""
+    source = draws(collection, recipe, np.flatnonzero(chosen))
     files = {role: folder / f"lrnet_{role}.safetensors" for role in ("g1", "g2")}
     for role, path in files.items():
         network = begin(recipe, role, settings)
@@ -238,16 +185,29 @@ def share_out(group: np.ndarray, kind: np.ndarray) -> np.ndarray:
     return fold
 
 
-def cross_validate(collection: Collection, recipe: Recipe, settings: Settings) -> Scores:
-    """Each clip scored by networks that saw nothing of its source."""
+def cross_validate(collection: Collection, recipe: Recipe, settings: Settings, cues: np.ndarray) -> Scores:
+    """Each clip scored by networks that saw nothing of its source; cues float (n, k) for recipes that read them."""
     fold = share_out(collection.group, 2 * collection.measured + collection.fake)
     scores = _unscored(collection)
+    if recipe.network != "movement and cues":
+        cues = cues[:, :0]
     for held_out in tqdm(range(FOLDS), desc=recipe.name):
-        with tempfile.TemporaryDirectory() as folder:
-            files = train_streams(collection, recipe, fold != held_out, Path(folder), settings)
-            # Any entry serves: the detector reads its files and passes its id on.
-            detector = LRNet(replace(load_manifest()[PUBLISHED[0]], id=ID), files, "cpu")
-        _score(collection, detector, np.flatnonzero(fold == held_out), scores)
+        if recipe.network == "lrnet":
+            with tempfile.TemporaryDirectory() as folder:
+                files = train_streams(collection, recipe, fold != held_out, Path(folder), settings)
+                # Any entry serves: the detector reads its files and passes its id on.
+                detector = LRNet(replace(load_manifest()[PUBLISHED[0]], id=ID), files, "cpu")
+            ask = _asking(detector)
+        else:
+            where = np.flatnonzero(fold != held_out)
+            model = movement.fit(
+                draws(collection, recipe, where), cues[where], recipe.learning_rate, recipe.steps, seed=SEED
+            )
+
+            def ask(i: int, track: Track, model: movement.Model = model) -> float:
+                return model(track, cues[i])
+
+        _score(collection, ask, np.flatnonzero(fold == held_out), scores)
     return scores
 
 
@@ -262,7 +222,7 @@ def score_published(collection: Collection, settings: Settings) -> dict[str, Sco
             log.warning("%s is left out: %s", id, error)
             continue
         found[id] = _unscored(collection)
-        _score(collection, detector, np.arange(len(collection.clips)), found[id])
+        _score(collection, _asking(detector), np.arange(len(collection.clips)), found[id])
     return found
 
 
@@ -270,11 +230,15 @@ def _unscored(collection: Collection) -> Scores:
     return {form: np.full(len(collection.clips), np.nan) for form in FORMS}
 
 
-def _score(collection: Collection, detector: LRNet, which: np.ndarray, scores: Scores) -> None:
+def _asking(detector: LRNet) -> Callable[[int, Track], float]:
+    return lambda _, track: detector.score(track).overall
+
+
+def _score(collection: Collection, ask: Callable[[int, Track], float], which: np.ndarray, scores: Scores) -> None:
     for i in which:
         for form, track in collection.tracks(i).items():
             try:
-                scores[form][i] = detector.score(track).overall
+                scores[form][i] = ask(i, track)
             except NotApplicable:
                 continue
 
@@ -289,44 +253,68 @@ def calibrate(collection: Collection, scores: np.ndarray, which: np.ndarray) -> 
     )
 
 
-def measure(collection: Collection, scores: np.ndarray, which: np.ndarray) -> Auc:
-    """The clip AUC over `which`, bool (n,)."""
-    return measure_auc(scores[which], collection.fake[which], collection.group[which])
+def calibrated(collection: Collection, scores: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """P(fake) (n,) of raw scores (n,), each by a calibration on those clips of `which` that are of other sources."""
+    probability = np.full(len(scores), np.nan)
+    for source in np.unique(collection.group):
+        own = (collection.group == source) & np.isfinite(scores)
+        probability[own] = apply(calibrate(collection, scores, which & (collection.group != source)), scores[own])
+    return probability
 
 
-def train(collection: Collection, settings: Settings, cache: Path) -> None:
+def compare(collection: Collection, scores: Scores, which: np.ndarray) -> dict[str, Estimate]:
+    """Every measure of raw scores over the clips of `which`, bool (n,), as they are; ECE after calibration."""
+    labels = collection.labels.take(which)
+    raw, probability = scores[ORIGINAL], calibrated(collection, scores[ORIGINAL], which)
+    return measure(raw[which], labels) | {"ece": measure(probability[which], labels)["ece"]}
+
+
+def train(collection: Collection, settings: Settings, cache: Path, cues: np.ndarray) -> None:
     """Chooses the recipe out of fold, trains on everything, and writes networks, bands, manifest and card.
 
     Below `cache`, also the out-of-fold scores for `python -m benchmarks.evidence`.
+
+    Args:
+        cues: float (n, k), to try them too; k 0 where they are not to be tried.
     """
-    unstudied = collection.measured & ~np.array([c.identity.startswith(STUDIED) for c in collection.clips])
-    tried = {recipe: cross_validate(collection, recipe, settings) for recipe in RECIPES}
-    aucs = {recipe: measure(collection, scores["original"], unstudied) for recipe, scores in tried.items()}
-    chosen = max(RECIPES, key=lambda recipe: aucs[recipe].value)
+    unstudied = ~np.array([c.identity.startswith(STUDIED) for c in collection.clips])
+    labels = collection.labels
+    tried, found = {}, {}
+    for recipe in (*RECIPES, WITH_CUES) if cues.size else RECIPES:
+        tried[recipe] = cross_validate(collection, recipe, settings, cues)
+        found[recipe] = compare(collection, tried[recipe], unstudied)
+        log.info("%s: %s", recipe.name, ", ".join(f"{name} {value}" for name, value in found[recipe].items()))
+    bundleable = [recipe for recipe in RECIPES if recipe.network == "lrnet"]
+    chosen = max(bundleable, key=lambda recipe: found[recipe][CHOSEN_BY].value)
     files = train_streams(collection, chosen, np.ones(len(unstudied), bool), BUNDLED, settings)
 
     scores = {ID: tried[chosen]} | score_published(collection, settings)
-    found = {id: measure(collection, by_form["original"], unstudied) for id, by_form in scores.items()}
-    calibrations = {
-        id: replace(calibrate(collection, s["original"], unstudied), auc=round(found[id].value, 2))
+    aucs = {
+        id: measure_auc(s[ORIGINAL][unstudied], labels.fake[unstudied], labels.group[unstudied])
         for id, s in scores.items()
     }
-    measured = {id: describe(auc, BASIS) for id, auc in found.items()}
-    known = unstudied & np.isfinite(scores[ID]["original"])
-    probability = apply(calibrations[ID], scores[ID]["original"])
-    bands = choose_bands(probability[known], collection.fake[known])
-    write_out_of_fold(cache / "out_of_fold.csv", collection.clips, {(ID, ORIGINAL): probability})
+    calibrations = {
+        id: replace(calibrate(collection, s[ORIGINAL], unstudied), auc=round(aucs[id].value, 2))
+        for id, s in scores.items()
+    }
+    probabilities = {id: calibrated(collection, s[ORIGINAL], unstudied) for id, s in scores.items()}
+    known = unstudied & np.isfinite(probabilities[ID])
+    bands = choose_bands(probabilities[ID][known], collection.fake[known])
+    write_out_of_fold(cache / "out_of_fold.csv", collection.clips, {(ID, ORIGINAL): probabilities[ID]})
 
-    write_manifest(sorted(found, key=lambda id: -found[id].value), files, calibrations, measured)
+    measured = {id: describe(auc, BASIS) for id, auc in aucs.items()}
+    write_manifest(sorted(aucs, key=lambda id: -aucs[id].value), files, calibrations, measured)
     remember_clips(collection.clips)
     NUMBERS.write_text(json.dumps({"bands": asdict(bands), "recipe": asdict(chosen), "seed": SEED}, indent=2) + "\n")
     results = Results(
         own=ID,
         collection=collection,
-        tried={recipe.name: aucs[recipe] for recipe in RECIPES},
+        tried={recipe.name: measures for recipe, measures in found.items()},
         chosen=chosen.name,
         seed=SEED,
         scores=scores,
+        probabilities=probabilities,
+        measured={id: compare(collection, s, unstudied) for id, s in scores.items()},
         calibrations=calibrations,
         bands=bands,
         unstudied=unstudied,
@@ -382,9 +370,12 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m training.lrnet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("extract", "train"))
-    parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips to train on and report")
-    parser.add_argument("--more", type=Path, help="CSV of labelled clips to train on only")
+    parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips")
+    parser.add_argument("--more", type=Path, help="CSV of labelled clips that are small")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted landmarks")
+    parser.add_argument(
+        "--cues", type=Path, help="folder of training.compact's crops, to try their cues beside movement"
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
@@ -393,7 +384,9 @@ def main(arguments: list[str] | None = None) -> int:
     clips = read_clips(given.clips)
     more = read_clips(given.more) if given.more else []
     if given.command == "train":
-        train(gather(clips, more, given.cache), settings, given.cache)
+        everything = [*clips, *more]
+        cues = movement.read_cues(everything, given.cues) if given.cues else np.empty((len(everything), 0))
+        train(gather(clips, more, given.cache), settings, given.cache, cues)
         log.info("%s", CARD)
         return 0
     failures = extract(clips, FORMS, given.cache, settings) + extract(more, MORE_FORMS, given.cache, settings)

@@ -27,8 +27,8 @@ MEASURES = {
     "pairs": "pair accuracy",
 }
 """What `measure` gives, and the headings of its columns."""
-STRONG_FALSE_ALARMS = 0.05
-"""Share of the genuine clips that may show strong signs."""
+STRONG_FALSE_ALARMS = 0.01
+"""Share of the genuine clips that may show strong signs: as few as that, since bundled methods are weak."""
 STRONG_FLOOR = 0.75
 """Odds of three to one: below them nothing is called strong, however seldom genuine clips get there."""
 SOME_FALSE_ALARMS = 0.20

@@ -11,25 +11,13 @@ from analysis.fusion import band, fuse_methods
 from benchmarks.evidence.answers import Answer
 from core.settings import Settings
 from core.types import Label
-from training.clips import Clip, groups
-from training.measures import Labels
+from training.clips import Clip
 from training.out_of_fold import OutOfFold
 from training.seen import seen
 
 FUSED = "fused verdict"
 UNSEEN = "unseen"
 CONFOUNDS = ("face width alone", "bytes per pixel alone", "frame rate alone")
-
-
-def labels_of(clips: Sequence[Clip]) -> Labels:
-    """What the list says of its clips."""
-    return Labels(
-        fake=np.array([c.fake for c in clips]),
-        group=np.array(groups(clips)),
-        width_px=np.array([c.face_width_px for c in clips]),
-        family=np.array([c.family for c in clips]),
-        pair=np.array([c.pair for c in clips]),
-    )
 
 
 def put_in(

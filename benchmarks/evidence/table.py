@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.answers import REFERENCED, Answer
-from benchmarks.evidence.scores import CONFOUNDS, UNSEEN, confounds_of, knew, labels_of, scores_of, standing
+from benchmarks.evidence.scores import CONFOUNDS, UNSEEN, confounds_of, knew, scores_of, standing
 from core.types import Label
-from training.clips import Clip
+from training.clips import Clip, labels_of
 from training.measures import ALL, MEASURES, UNKNOWN, Estimate, Labels, Row, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, OutOfFold
 
