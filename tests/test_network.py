@@ -7,13 +7,14 @@ import torch
 from benchmarks.seeded import golden
 from detectors.cues import CANVAS
 from preprocessing.regions import REGIONS
-from training.measures import auc
+from training.measures import Labels, auc
 from training.network import (
     PLACES,
     RECIPES,
     SIZE_PX,
     VIEWS,
     WIDTH,
+    Judged,
     Pictures,
     Portrait,
     Rows,
@@ -21,6 +22,7 @@ from training.network import (
     cross_validate,
     features,
     picture,
+    report,
     stacked,
     synthesise,
     train_trunk,
@@ -118,3 +120,22 @@ def test_a_stack_hears_who_knows_and_bears_who_is_silent():
     assert auc(given[10:], fake[10:]) > 0.85
     idle[:3] = np.nan
     assert np.isnan(stacked({"knows": knows, "idle": idle}, fake, group)[:3]).all()
+
+
+def test_the_report_takes_the_best_and_stacks_it_with_others():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(12), 4)
+    fake = np.arange(48) % 2 == 1
+    labels = Labels(
+        fake, group, rng.uniform(80, 200, 48), np.where(fake, "face_swap", "genuine"), (np.arange(48) // 2).astype(str)
+    )
+    good, idle = (fake[:, None] * strength + rng.normal(0, 1, (48, len(REGIONS))) for strength in (2, 0))
+    judged = {
+        recipe: Judged(raw, raw * 0.5, 1 / (1 + np.exp(-raw.mean(axis=1))))
+        for recipe, raw in zip(RECIPES, (idle, good), strict=False)
+    }
+    text = report(judged, labels, {"frame rate alone": rng.normal(size=48)}, {"other": fake + rng.normal(0, 1, 48)})
+    assert f"Best: {RECIPES[1].name}." in text
+    for name in (RECIPES[0].name, "network + other", "frame rate alone", *REGIONS):
+        assert f"| {name} |" in text
+    assert "| face swap | 0.00 (0.00 to 0.00) |" in text  # halving all log-odds changes no order

@@ -40,7 +40,7 @@ from training.clips import Clip, facts, groups, load, read_clips
 from training.compact import balance, fuse_out_of_source, logistic
 from training.cues import LOOK
 from training.lrnet import share_out
-from training.measures import MEASURES, Labels, measure, measure_change, tabulate
+from training.measures import MEASURES, Labels, auc, measure, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, read_out_of_fold
 from training.synthesis import animated, as_h264, as_jpeg, blended, face_warped, recorded, self_blended, swapped
 
@@ -520,33 +520,33 @@ class Judged:
     fused: np.ndarray
 
 
-def judge(pictures: Mapping[str, Pictures], trunks: Mapping[str, Trunk], labels: Labels) -> dict[Recipe, Judged]:
-    """Every recipe, from the pictures of `show` and `make`."""
+def judge(pictures: Mapping[str, Pictures], name: str, trunk: Trunk, labels: Labels) -> dict[Recipe, Judged]:
+    """Every recipe with the trunk of this name, from the pictures of `show` and `make`."""
     n = len(labels.fake)
     fold = share_out(labels.group, labels.fake.astype(int))
+    found = {kind: features(trunk, some) for kind, some in pictures.items()}
+    seen, again, lost = (mean_of(found[form], pictures[form].of, n) for form in ("seen", "again", "lost"))
+    known = np.isfinite(seen).all(axis=(1, 2, 3))
+    fake, group = labels.fake[known], labels.group[known]
+    clips = Rows(
+        np.concatenate([seen[known], again[known]]),
+        *(np.tile(column, 2) for column in (fake, group, balance(fake, group))),
+    )
+    filmed, photographed = pictures["filmed"], pictures["photographed"]
+    count = len(filmed) + len(photographed)
+    made = Rows(
+        np.concatenate([found["filmed"], found["photographed"]]),
+        np.arange(count) % 2 == 1,
+        np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
+        np.ones(count),
+    )
     judged = {}
-    for name, trunk in trunks.items():
-        found = {kind: features(trunk, some) for kind, some in pictures.items()}
-        seen, again, lost = (mean_of(found[form], pictures[form].of, n) for form in ("seen", "again", "lost"))
-        known = np.isfinite(seen).all(axis=(1, 2, 3))
-        fake, group = labels.fake[known], labels.group[known]
-        clips = Rows(
-            np.concatenate([seen[known], again[known]]),
-            *(np.tile(column, 2) for column in (fake, group, balance(fake, group))),
-        )
-        filmed, photographed = pictures["filmed"], pictures["photographed"]
-        count = len(filmed) + len(photographed)
-        made = Rows(
-            np.concatenate([found["filmed"], found["photographed"]]),
-            np.arange(count) % 2 == 1,
-            np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
-            np.ones(count),
-        )
-        for recipe in (r for r in RECIPES if r.trunk == name):
-            raw, after = np.full((2, n, len(REGIONS)), np.nan)
-            raw[known], after[known] = cross_validate(recipe, [seen[known], lost[known]], clips, made, fold[known])
-            by_region = {region: raw[:, i] for i, region in enumerate(REGIONS)}
-            judged[recipe] = Judged(raw, after, fuse_out_of_source(by_region, labels.fake, labels.group))
+    for recipe in (r for r in RECIPES if r.trunk == name):
+        raw, after = np.full((2, n, len(REGIONS)), np.nan)
+        raw[known], after[known] = cross_validate(recipe, [seen[known], lost[known]], clips, made, fold[known])
+        by_region = {region: raw[:, i] for i, region in enumerate(REGIONS)}
+        judged[recipe] = Judged(raw, after, fuse_out_of_source(by_region, labels.fake, labels.group))
+        log.info("%s: AUC %.2f", recipe.name, auc(raw.mean(axis=1), labels.fake))
     return judged
 
 
@@ -566,19 +566,20 @@ def report(
         lines.append(f"| {recipe.name} | {' | '.join(map(str, [*columns, measure_change(plain, lost, labels)]))} |")
     best = max(judged, key=lambda recipe: found[recipe]["size_matched_auc"].value)
     own = judged[best]
-    alone = {"network": logit(own.fused)} | dict(others)
-    scores = {
-        **{f"network, {region}": expit(own.raw[:, i]) for i, region in enumerate(REGIONS)},
-        **{name: expit(value) for name, value in alone.items()},
-        **{
-            " and ".join(names): stacked({name: alone[name] for name in names}, labels.fake, labels.group)
-            for count in range(2, len(alone) + 1)
-            for names in combinations(alone, count)
-        },
-    }
+    plain, lost = own.raw.mean(axis=1), own.lost.mean(axis=1)
+    lines += ["", f"Best: {best.name}.", "", "| region | AUC | size-matched AUC | pairs |", "| --- | --- | --- | --- |"]
+    for i, region in enumerate(REGIONS):
+        of_region = measure(expit(own.raw[:, i]), labels)
+        numbers = " | ".join(str(of_region[name]) for name in ("auc", "size_matched_auc", "pairs"))
+        lines.append(f"| {region} | {numbers} |")
+    alone = {"network": plain} | dict(others)
+    scores = {"network": own.fused} | {name: expit(value) for name, value in others.items()}
+    for count in range(2, len(alone) + 1):
+        for names in combinations(alone, count):
+            scores[" + ".join(names)] = stacked({name: alone[name] for name in names}, labels.fake, labels.group)
     shown = ("auc", "size_matched_auc", "ap", "eer", "ece", "pairs")
-    lines += ["", f"Best: {best.name}.", ""]
     lines += [
+        "",
         "| scores | manipulated by | genuine, manipulated (sources) | "
         + " | ".join(MEASURES[name] for name in shown)
         + " | best confound |",
@@ -593,8 +594,8 @@ def report(
     lines += ["", "| re-encoded, manipulated by | change of AUC |", "| --- | --- |"]
     for family in sorted(set(labels.family.tolist()) - {"genuine"}):
         which = ~labels.fake | (labels.family == family)
-        before, after = own.raw.mean(axis=1)[which], own.lost.mean(axis=1)[which]
-        lines.append(f"| {family.replace('_', ' ')} | {measure_change(before, after, labels.take(which))} |")
+        change = measure_change(plain[which], lost[which], labels.take(which))
+        lines.append(f"| {family.replace('_', ' ')} | {change} |")
     return "\n".join(lines) + "\n"
 
 
@@ -624,8 +625,10 @@ def main(arguments: list[str] | None = None) -> int:
         family=np.array([clip.family for clip in clips]),
         pair=np.array([clip.pair for clip in clips]),
     )
-    trunks = {name: open_trunk(name, given.start, pictures["photographed"], given.cache) for name in TRUNKS}
-    judged = judge(pictures, trunks, labels)
+    judged: dict[Recipe, Judged] = {}
+    for name in TRUNKS:
+        trunk = open_trunk(name, given.start, pictures["photographed"], given.cache)
+        judged |= judge(pictures, name, trunk, labels)
     bytes_per_px, rate_hz = np.array([facts(clip) for clip in clips]).T
     confounds = {
         "face width alone": labels.width_px,
