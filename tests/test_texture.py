@@ -4,28 +4,25 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.seeded import golden
+from benchmarks.seeded import golden, seeded_input, seeded_state
 from detectors.cues import CANVAS
+from detectors.networks.texture import WIDTH, Texture, Trunk, folded
+from detectors.texture import PLACES, SIZE_PX, picture
 from preprocessing.regions import REGIONS
 from training.measures import Labels, auc
-from training.network import (
-    PLACES,
+from training.texture import (
     RECIPES,
-    SIZE_PX,
     VIEWS,
-    WIDTH,
     Judged,
     Pictures,
     Portrait,
     Rows,
-    Trunk,
     cross_validate,
     features,
-    picture,
-    report,
     stacked,
     synthesise,
     train_trunk,
+    write_card,
 )
 
 
@@ -91,6 +88,19 @@ def test_a_trunk_learns_to_tell_smooth_pictures(landmarks):
     assert max(abs(auc(column, fake) - 0.5) for column in found[:, 0, 0].T) == 0.5
 
 
+def test_folding_changes_no_answer():
+    state = seeded_state("texture")
+    networks = [Texture().eval(), Texture().eval()]
+    for network in networks:
+        network.load_state_dict(state)
+    images = seeded_input("images", (3, 3, SIZE_PX, SIZE_PX))
+    places = (seeded_input("places", (3, SIZE_PX, SIZE_PX), 0, len(PLACES) + 1)).long()
+    with torch.inference_mode():
+        plain, fast = networks[0](images, places), folded(networks[1])(images, places)
+    assert plain.std() > 0.01
+    torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)
+
+
 def test_what_only_the_source_tells_is_worth_nothing(landmarks):
     """Every source has a mark of its own, and one label: that can be learnt by heart, and must not help."""
     rng = np.random.default_rng(0)
@@ -134,8 +144,15 @@ def test_the_report_takes_the_best_and_stacks_it_with_others():
         recipe: Judged(raw, raw * 0.5, 1 / (1 + np.exp(-raw.mean(axis=1))))
         for recipe, raw in zip(RECIPES, (idle, good), strict=False)
     }
-    text = report(judged, labels, {"frame rate alone": rng.normal(size=48)}, {"other": fake + rng.normal(0, 1, 48)})
-    assert f"Best: {RECIPES[1].name}." in text
-    for name in (RECIPES[0].name, "network + other", "frame rate alone", *REGIONS):
+    text = write_card(
+        judged, labels, {"frame rate alone": rng.normal(size=48)}, {"other": fake + rng.normal(0, 1, 48)}, 2.0
+    )
+    for name in (
+        f"{RECIPES[1].name} **(chosen)**",
+        RECIPES[0].name,
+        "texture/telltale + other",
+        "frame rate alone",
+        *REGIONS,
+    ):
         assert f"| {name} |" in text
-    assert "| face swap | 0.00 (0.00 to 0.00) |" in text  # halving all log-odds changes no order
+    assert "| 0.00 (0.00 to 0.00) |" in text  # halving all log-odds changes no order
