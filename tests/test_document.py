@@ -33,7 +33,7 @@ from core.types import (
 from detectors import DETECTORS
 from plots.heatmaps import PAPER_PX, draw_for_paper
 from plots.paper import DASHES, timeline_svg
-from ui.about import CANNOT, MEANINGS
+from ui.about import cannot, meaning
 from ui.document import Format, file_name, read_format, write_document
 from ui.document.blocks import Document
 from ui.document.content import MAX_EXHIBITS, MAX_PEOPLE, evidence
@@ -148,13 +148,13 @@ def test_every_format_says_all_that_there_is_to_say():
                 REPORT.video.name,
                 VERDICT.reason,
                 BANDS[VERDICT.label],
-                *MEANINGS.values(),
+                *map(meaning, Label),
                 "0.61 to 0.81",
                 "Coverage 91",
             ),
             *("Person 1", "0.66 (0.50–0.80)", "0.66 * (0.50–0.80)", "skipped", f"Eyes hidden {TAG}."),
             *("Looked at again: 0.61 at three quarters of its size", f"Turned away {TAG}.", f"Mind the light {TAG}."),
-            *("lrnet/own/entire", "SHA-256 " + "ab" * 32, f"MIT {TAG}", *CANNOT, DETECTORS["lrnet"].card.limits),
+            *("lrnet/own/entire", "SHA-256 " + "ab" * 32, f"MIT {TAG}", *cannot(), DETECTORS["lrnet"].card.limits),
             *("What does not hold", DECISION.by, DECISION.decision, DECISION.policy, f"Seen before {TAG}", "on Monday"),
             *("ef" * 32, LOG, "cd" * 32, REPORT.id, "Hottest in the upper left", "Without mouth", "0.40 (−0.40)"),
         ):

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from core.types import Provenance
+from core.words import say
 from preprocessing import provenance
 from preprocessing.provenance import MAX_CHARACTERS, MAX_ITEMS, read_provenance
 from tests import clips
-from ui.provenance import TRUST, UNREAD, credentials, credentials_words
+from ui.provenance import credentials, credentials_words
 
 TAG = "<img src=x onerror=alert(1)>"
 MADE_BY_A_NETWORK = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -107,7 +108,7 @@ def test_intact_credentials_are_read_and_said_to_be_signed_by_who_they_say(sign)
         title=TAG,
         actions=(f"c2pa.created (Paint {TAG}, trainedAlgorithmicMedia)",),
     )
-    assert TRUST in credentials_words(read)
+    assert say("credentials.trust") in credentials_words(read)
 
 
 def test_a_changed_file_breaks_its_credentials(sign):
@@ -175,4 +176,4 @@ def test_the_panel_escapes_what_the_file_says():
     for shown in (told, replace(told, status="intact"), replace(told, status="unreadable")):
         assert "<img" not in credentials(shown)
         assert "&lt;img" in credentials(shown)
-    assert UNREAD in credentials(None)
+    assert say("credentials.unread") in credentials(None)
