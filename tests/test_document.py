@@ -39,7 +39,7 @@ from ui.document.blocks import Document
 from ui.document.content import MAX_EXHIBITS, MAX_PEOPLE, evidence
 from ui.document.html import draw_html
 from ui.document.pdf import draw_pdf
-from ui.messages import BANDS
+from ui.messages import band_name
 
 TAG = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 NOW = "2026-03-04T05:06:07+00:00"
@@ -147,7 +147,7 @@ def test_every_format_says_all_that_there_is_to_say():
             *(
                 REPORT.video.name,
                 VERDICT.reason,
-                BANDS[VERDICT.label],
+                band_name(VERDICT.label),
                 *map(meaning, Label),
                 "0.61 to 0.81",
                 "Coverage 91",
