@@ -9,13 +9,15 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import AppError
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from gradio import Blocks
+
+    from storage.sender import Sender
 
 log = logging.getLogger("telltale")
 
@@ -55,8 +57,9 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings) -> "Blocks":
-    """The page on top of an up-to-date store."""
+def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blocks", dict[str, Any]]:
+    """The page on top of an up-to-date store, and the arguments to launch it with; until `ended`, where it is given,
+    expired reports are deleted from the store."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -64,28 +67,53 @@ def page(settings: Settings) -> "Blocks":
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, upgrade
-    from ui import build
+    from storage import ReportStore, open_database
+    from storage import prepare as prepare_database
+    from storage.media import Media
+    from storage.retention import keep_deleting
+    from storage.reviews import ReviewStore
+    from storage.similar import Similar
+    from storage.users import UserStore
+    from ui import build, launch_options
     from ui.visit import Desk, follow
 
-    upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
-    return build(Desk(settings, load_manifest(), store, take_order, analyze, on_gpu(follow) if on_gpu else follow))
+    prepare_database(settings.database_url)
+    database = open_database(settings.database_url)
+    store = ReportStore(database, Media(settings.media) if settings.media else None)
+    if ended:
+        name, arguments = "retention", (store, settings.retention, ended)
+        threading.Thread(target=keep_deleting, args=arguments, name=name, daemon=True).start()
+    users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
+    queue = ReviewStore(database, settings) if settings.moderated else None
+    similar = Similar(database) if settings.moderated else None
+    following = on_gpu(follow) if on_gpu else follow
+    desk = Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar)
+    return build(desk), launch_options(settings, users)
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    blocks = page(settings)
-    from ui import launch_options
-
     ended = threading.Event()
+    blocks, options = page(settings, ended)
+    sender = _sender(settings) if settings.moderated else None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _, address, _ = blocks.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
     blocks.close(verbose=False)
+    if sender:
+        sender.stop()
     shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def _sender(settings: Settings) -> "Sender":
+    from storage.sender import Sender
+    from storage.webhooks import Webhooks
+
+    sender = Sender(Webhooks(settings.database_url), private=settings.webhooks_private)
+    sender.start()
+    return sender
 
 
 def selftest(settings: Settings) -> int:

@@ -13,6 +13,7 @@ from analysis.fusion import fuse_findings
 from core.settings import Settings
 from core.types import Crops, Exhibit, Occlusion, Progress, Saliency, Scores, Skipped, Thoroughness, Track
 from core.weights import Weights
+from core.words import say
 from detectors import Choice, open_detector
 from detectors.appearance import FRAMES
 from detectors.engines import device
@@ -54,12 +55,12 @@ def explain(
         if isinstance(scores, Skipped):
             continue
         choice, track = choices[scores.weights], people[scores.track_id]
-        on_progress(Progress(f"Asking {choice.card.title} where it looked: person {track.id}", 1.0))
+        on_progress(Progress(say("stages.asking", method=choice.card.title, id=track.id), 1.0))
         detector, moments = open_detector(choice, settings, device()), telling(scores, MOMENTS[thoroughness])
         scenes = track.crops.get(scene_look(thoroughness))
         if scenes is not None:
             exhibits += [exhibit(scores, track, seen, scenes) for seen in detector.explain(track, scores, moments)]
-        on_progress(Progress(f"Hiding parts of the face from {choice.card.title}: person {track.id}", 1.0))
+        on_progress(Progress(say("stages.hiding", method=choice.card.title, id=track.id), 1.0))
         if without := detector.hide(track, scores, moments):
             hidden.setdefault(track.id, []).append(without)
     weights = {id: choice.weights for id, choice in choices.items()}

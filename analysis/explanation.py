@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from analysis.disagreement import disagreement, method_title
 from analysis.fusion import basis_of, unfit
 from core.settings import Settings
-from core.types import Basis, ChangeName, Finding, Label, Person, Trial
+from core.types import Basis, ChangeName, Finding, Label, Person, Trial, Verdict
 from core.weights import Weights, state
+from core.words import named, say
 
 MEANING = {
     Label.STRONG_SIGNS: "Few genuine clips score this high.",
@@ -66,6 +67,16 @@ def explain_trials(label: Label, trials: Sequence[Trial]) -> str:
     unstable = [f"Unstable: the same methods say {' and '.join(moved)}."] if moved else []
     lost = [f"Could not be assessed {AFTER[trial.change]}: {trial.reason}" for trial in trials if trial.fake is None]
     return " ".join(unstable + lost)
+
+
+def explain_spread(verdict: Verdict, trials: Sequence[Trial]) -> str:
+    """How far the number of this verdict moved when the clip was changed; empty where there is none or nobody tried."""
+    if verdict.fake is None or not trials:
+        return ""
+    found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
+    numbers = [say("spread.not_assessed") if trial.fake is None else f"{trial.fake:.2f}" for trial in trials]
+    each = ", ".join(f"{told} {named('changes', trial.change)}" for told, trial in zip(numbers, trials, strict=True))
+    return say("spread.again", trials=each, low=f"{min(found):.2f}", high=f"{max(found):.2f}")
 
 
 def explain_limits(

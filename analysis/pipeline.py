@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from core.errors import NotApplicable
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
+from core.words import say
 from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
+from preprocessing.provenance import read_provenance
 from preprocessing.reading import OnProgress, Reading, read_tracks
 
 log = logging.getLogger(__name__)
@@ -31,11 +33,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A file and what is asked of it: `sha256` is the file's, `fingerprint` one over all that determines the report."""
+    """A file and what is asked of it: `sha256` is the file's, `references` are those of the genuine clips, and
+    `fingerprint` is one over all that determines the report."""
 
     chosen: tuple[Choice, ...]
     sha256: str
     fingerprint: str
+    references: tuple[str, ...] = ()
 
 
 def analyze(
@@ -117,6 +121,8 @@ def analyze(
     if options.thoroughness == "thorough":
         with _timed(timings, "stability"):
             found, trials = stand_trial(found, again)
+    with _timed(timings, "provenance"):
+        provenance = read_provenance(path)
     limits = explain_limits(found.verdict.label, found.findings, manifest, settings)
     verdict = replace(found.verdict, reason=f"{found.verdict.reason} {limits}".rstrip())
     timings["total"] = time.perf_counter() - began
@@ -144,6 +150,11 @@ def analyze(
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
+        # By these one visitor could learn what another one uploaded.
+        likeness=reading.likeness if settings.moderated else None,
+        thresholds=settings.thresholds,
+        references=order.references,
+        provenance=provenance,
     )
 
 
@@ -158,19 +169,19 @@ def take_order(
     """
     offered = choices(manifest, settings)
     chosen = choose(options.detectors, offered, options.regions, referenced=bool(references))
-    sha256 = _hash(path)
+    sha256, genuine = _hash(path), tuple(sorted(_hash(file) for file in references))
     determined_by = {
         "file": sha256,
-        "references": sorted(_hash(file) for file in references),
+        "references": genuine,
         "options": asdict(replace(options, detectors=())),
         "weights": [
             (c.weights.id, c.weights.sha256, c.weights.calibration and asdict(c.weights.calibration)) for c in chosen
         ],
-        "thresholds": (settings.strong_signs, settings.some_signs, settings.no_signs),
+        "thresholds": astuple(settings.thresholds),
         "version": VERSION,
     }
     fingerprint = hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
-    return Order(tuple(chosen), sha256, fingerprint)
+    return Order(tuple(chosen), sha256, fingerprint, genuine)
 
 
 def score(
@@ -187,7 +198,7 @@ def score(
         on_progress(Progress(_stage(choice, settings), 1.0))
         ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
         for track in tracks:
-            on_progress(Progress(f"Scoring with {choice.card.title}: person {track.id}", 1.0))
+            on_progress(Progress(say("stages.scoring_person", method=choice.card.title, id=track.id), 1.0))
             try:
                 with _timed(timings, choice.weights.id):
                     answers.append(ask(track))
@@ -206,8 +217,8 @@ def _devices(chosen: Sequence[Choice]) -> str:
 
 def _stage(choice: Choice, settings: Settings) -> str:
     if choice.ready and not is_prepared(choice, settings, device()):
-        return f"Preparing {choice.card.title} for this machine; takes up to a minute, once"
-    return f"Scoring with {choice.card.title}"
+        return say("stages.preparing", method=choice.card.title)
+    return say("stages.scoring", method=choice.card.title)
 
 
 def _unready(choice: Choice) -> Callable[[Track], Scores]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.explanation import AFTER, explain_trials
+from analysis.explanation import explain_trials
 from core.types import ChangeName, Finding, Label, Person, Scores, Skipped, Track, Trial, Verdict
+from core.words import named, say
 from preprocessing.changes import SCALE, Change, reencode, shrink
 from preprocessing.landmarks import overlap
 from preprocessing.reading import Reading
@@ -42,7 +43,7 @@ def stand_trial(first: Assessment, again: Callable[[Change, str], Assessment]) -
         return first, ()
     trials: list[Trial] = []
     for name, (change, scale) in CHANGES.items():
-        after = again(change, f"Once more {AFTER[name]}")
+        after = again(change, say("stages.again", change=named("changes", name)))
         trials += compare(name, first, after, scale)
     persons = [replace(p, verdict=_told(p.verdict, p.id, trials)) for p in first.persons]
     return replace(first, persons=persons, verdict=_told(first.verdict, None, trials)), tuple(trials)

@@ -72,8 +72,9 @@ for one face, or one clip of 25 mouths, on two cores that others used as well; h
 [performance](performance.md). How well the published weights recognise manipulation here was not measured, except for
 LRNet's ([model card](../detectors/bundled/lrnet.md)).
 
-Compact, our own, is no network, and there are no published numbers to hold it against: its
-[card](../detectors/bundled/compact.md) says what it looks at and what it is worth.
+Compact, our own, is no network, and Texture, our own too, is a small one; there are no published numbers to hold them
+against. Their cards ([Compact](../detectors/bundled/compact.md), [Texture](../detectors/bundled/texture.md)) say what
+they look at and what they are worth.
 
 | {" | ".join(COLUMNS)} |
 |{"---|" * len(COLUMNS)}

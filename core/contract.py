@@ -13,9 +13,10 @@ MAX_CELLS = 16
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain dicts, lists, strings and numbers; pictures and landmark series are left to the page."""
+    """The report as plain dicts, lists, strings and numbers; pictures and series of landmarks and hashes stay here."""
     plain = asdict(report)
     plain["settings"] = plain.pop("options")
+    del plain["likeness"]
     for person in plain["tracks"]:
         del person["thumbnail"], person["motion"]
     for exhibit in plain["exhibits"]:

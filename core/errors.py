@@ -21,5 +21,17 @@ class ReportNotFound(AppError):
     """No report of this id belongs to this visitor."""
 
 
+class Claimed(AppError):
+    """Somebody else is at work on this report; says who, and until when."""
+
+
+class NotPossible(AppError):
+    """The state of a report does not allow this."""
+
+
+class NotAllowed(AppError):
+    """Nobody has logged in, or somebody whose role does not include this."""
+
+
 class Cancelled(AppError):
     """The person stopped the analysis."""

@@ -1,16 +1,26 @@
 """One frozen record of everything the operator can set, read once from the environment at start."""
 
 from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from core.errors import AppError
+from core.types import Thresholds
 
 VERSION = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds app.py."""
+
+
+class Mode(StrEnum):
+    """Whom the page serves: anybody, each with their own reports, or the users of an organisation, who share them."""
+
+    PUBLIC = "public"
+    MODERATION = "moderation"
 
 
 class Settings(BaseModel):
@@ -18,8 +28,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    mode: Mode = Field(Mode.PUBLIC, alias="TELLTALE_MODE")
     data: Path = Field(ROOT / "data", alias="TELLTALE_DATA")
     """The only folder that is written to: database, uploads while they are analysed, caches."""
+    database: SecretStr | None = Field(None, alias="DATABASE_URL")
+    """A database other than the file in `data`, such as `postgresql://user:password@host/name`."""
     weights: Path | None = Field(None, alias="TELLTALE_WEIGHTS")
     """A folder that is looked in for weights before any download."""
     hub_namespace: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+@[0-9a-f]{40}$", alias="TELLTALE_HUB_NAMESPACE")
@@ -38,6 +51,24 @@ class Settings(BaseModel):
     """Analyses that run side by side; one uses all cores already."""
     waiting: int = Field(16, ge=1, alias="TELLTALE_WAITING")
     """Requests that may wait for their turn before further ones are turned away."""
+    claim_minutes: float = Field(20, gt=0, le=1440, alias="TELLTALE_CLAIM_MINUTES")
+    """How long a reviewer keeps others off a report that they work on."""
+    blind_first: bool = Field(False, alias="TELLTALE_BLIND_FIRST")
+    """Reviewers commit an opinion before they are shown scores."""
+    second_disagreement: bool = Field(True, alias="TELLTALE_SECOND_DISAGREEMENT")
+    """Where methods contradict each other, a second reviewer looks as well."""
+    second_near: float = Field(0.02, ge=0, lt=0.5, alias="TELLTALE_SECOND_NEAR")
+    """The same where P(fake) lies no further than this from a threshold; 0: never."""
+    second_share: float = Field(0.05, ge=0, le=1, alias="TELLTALE_SECOND_SHARE")
+    """The same for this share of all reports, drawn by chance."""
+    keep_hours: float = Field(24, gt=0, alias="TELLTALE_KEEP_HOURS")
+    """In public mode, how old a report may get."""
+    media_days: float = Field(30, gt=0, alias="TELLTALE_MEDIA_DAYS")
+    """In moderation mode, how long the uploaded files are kept, and with them the scores and pictures of a report."""
+    session_hours: float = Field(12, gt=0, alias="TELLTALE_SESSION_HOURS")
+    """In moderation mode, how long after logging in people have to do so again."""
+    webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
+    """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -66,13 +97,31 @@ class Settings(BaseModel):
             raise AppError(f"{key}={given.get(str(key), '')!r} cannot be used: {first['msg']}.") from error
 
     @property
+    def moderated(self) -> bool:
+        return self.mode is Mode.MODERATION
+
+    @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.data / 'telltale.db'}"
+        return self.database.get_secret_value() if self.database else f"sqlite:///{self.data / 'telltale.db'}"
 
     @property
     def uploads(self) -> Path:
         return self.data / "uploads"
 
+    @property
+    def media(self) -> Path | None:
+        """Where uploads are kept; None in public mode, where they are not."""
+        return self.data / "media" if self.moderated else None
 
-_FOREIGN = {"TELLTALE_SHARED"}
+    @property
+    def retention(self) -> timedelta:
+        """How old a report may get."""
+        return timedelta(days=self.media_days) if self.moderated else timedelta(hours=self.keep_hours)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.strong_signs, self.some_signs, self.no_signs)
+
+
+_FOREIGN = {"TELLTALE_SHARED", "TELLTALE_TEST_DATABASE_URL"}
 """Variables of that prefix which belong to the tests."""

@@ -50,6 +50,15 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the bands of a verdict begin, as P(fake): below `no_signs` none, from the others on some or strong ones."""
+
+    strong_signs: float
+    some_signs: float
+    no_signs: float
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """The uploaded file, as its container describes it and as it decoded.
 
@@ -346,6 +355,20 @@ class Person:
     motion: Motion | None = field(repr=False, compare=False, default=None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What the pictures of a clip look like as a whole, to find the clip again; in order of time.
+
+    `time_s` float32 (n,); `hashes` uint8 (n, 8): the 64 bits of a perceptual hash each. n may be 0.
+    """
+
+    time_s: np.ndarray
+    hashes: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check("hashes", self.hashes, (len(self.time_s), 8))
+
+
 ChangeName = Literal["re-encoded", "scaled"]
 
 
@@ -402,11 +425,43 @@ class Occlusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """The C2PA credentials of a file: what it says of its own origin. All texts come from the file, cut to a bound.
+
+    `intact`: the signature holds and the file is as it was signed; by whom was not held against any list of trusted
+    issuers, so `signer` is what the signature calls itself. `broken`: one of the two does not hold, see `problems`.
+    `unreadable`: there are some, and `problems` says why they could not be read. `absent`: there are none.
+    """
+
+    status: Literal["intact", "broken", "unreadable", "absent"]
+    signer: str | None = None
+    signed_at: str | None = None
+    generator: str | None = None
+    title: str | None = None
+    actions: tuple[str, ...] = ()
+    ingredients: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about a report, in the words in which it is shown; `at` is UTC, ISO 8601."""
+
+    by: str
+    at: str
+    decision: str
+    policy: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 
     `created_at` is UTC, ISO 8601. `fingerprint` is the SHA-256 of all that determines the result: file, options,
-    weights, version. `trials` were made where it was thorough and something could be assessed.
+    weights, version. `trials` were made where it was thorough and something could be assessed; `likeness` where clips
+    are to be found again. `provenance` and `thresholds` (those the verdicts were given by) are None in reports from
+    before they were kept; `references` are the SHA-256 of the genuine clips it was made beside.
     """
 
     id: str
@@ -424,6 +479,10 @@ class Report:
     exhibits: tuple[Exhibit, ...] = field(repr=False, default=())
     occlusions: tuple[Occlusion, ...] = ()
     trials: tuple[Trial, ...] = ()
+    thresholds: Thresholds | None = None
+    references: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+    likeness: Likeness | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

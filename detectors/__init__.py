@@ -17,11 +17,12 @@ from detectors.gend import GenD
 from detectors.laa_net import LAANet
 from detectors.lipforensics import LipForensics
 from detectors.lrnet import LRNet
+from detectors.texture import Texture
 from detectors.xception import Xception
 from preprocessing.cropping import Look
 
 DETECTORS: dict[str, type[Detector]] = {
-    cls.card.name: cls for cls in (LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD, Compact)
+    cls.card.name: cls for cls in (LRNet, LipForensics, LAANet, Xception, Capsule, DSPFWA, GenD, Texture, Compact)
 }
 
 

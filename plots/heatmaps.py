@@ -3,12 +3,14 @@
 The scale is fixed, 0 to 1, and never stretched to what one picture holds: a face that raised no suspicion stays cold.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from core.types import Contributions, Exhibit
+from core.words import say
 
 RAMP = np.array([(255, 214, 64), (230, 110, 0), (170, 20, 30)], np.float32)
 """RGB of heat 0, one half and 1: darker as well as redder, so that it can be told without colours."""
@@ -17,6 +19,11 @@ OPAQUE = 0.8
 MAX_PX = 192
 """Side of the heat over a crop; it is smooth, and the page enlarges it."""
 EDGE = (255, 255, 255, 230)
+PAPER_PX = 256
+"""Height of the pictures for paper."""
+CONTOURS = ((0.25, 1), (0.5, 2), (0.75, 3))
+"""Heat at which a line is drawn over the crop, and how many px wide, so that it can be read without colours; in the
+frame, which is smaller, there is room for the first only."""
 
 
 def heat_on_crop(exhibit: Exhibit, side_px: tuple[int, int]) -> np.ndarray:
@@ -45,7 +52,8 @@ def hottest(exhibit: Exhibit) -> str | None:
         return None
     at = np.unravel_index(exhibit.heat.argmax(), exhibit.heat.shape)
     down, across = (int(3 * (i + 0.5) / side) for i, side in zip(at, exhibit.heat.shape, strict=True))
-    return " ".join(dict.fromkeys([("upper", "middle", "lower")[down], ("left", "middle", "right")[across]]))
+    row, column = ("upper", "middle", "lower")[down], ("left", "middle", "right")[across]
+    return " ".join(dict.fromkeys([say(f"places.{row}"), say(f"places.{column}")]))
 
 
 def draw_on_crop(exhibit: Exhibit) -> bytes:
@@ -58,6 +66,19 @@ def draw_on_frame(exhibit: Exhibit) -> bytes:
     image = _painted(heat_on_frame(exhibit))
     cv2.polylines(image, [np.rint(crop_on_frame(exhibit)).astype(np.int32)], True, EDGE, 1, cv2.LINE_AA)
     return _png(image)
+
+
+def draw_for_paper(exhibit: Exhibit) -> bytes:
+    """A JPEG of three pictures side by side: the crop, the heat over it, and the heat at its place in the frame."""
+    crop, frame = _decoded(exhibit.crop), _decoded(exhibit.frame)
+    whole = _heated(frame, heat_on_frame(exhibit), CONTOURS[:1])
+    cv2.polylines(whole, [np.rint(crop_on_frame(exhibit)).astype(np.int32)], True, EDGE[:3], 1, cv2.LINE_AA)
+    height, width = _tall(crop).shape[:2]
+    heated = _heated(_tall(crop), heat_on_crop(exhibit, (width, height)), CONTOURS)
+    gap = np.full((PAPER_PX, 8, 3), 255, np.uint8)
+    row = np.hstack([_tall(crop), gap, heated, gap, _tall(whole)])
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(row, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return data.tobytes()
 
 
 def css_scale() -> str:
@@ -79,6 +100,29 @@ def _painted(heat: np.ndarray) -> np.ndarray:
     stops = np.linspace(0, 1, len(RAMP))
     colours = [np.interp(heat, stops, RAMP[:, channel]) for channel in range(3)]
     return np.stack([*colours, 255 * OPAQUE * heat], axis=-1).round().astype(np.uint8)
+
+
+def _heated(picture: np.ndarray, heat: np.ndarray, contours: Sequence[tuple[float, int]]) -> np.ndarray:
+    """The picture in greys under its heat, with lines around the places that are hotter than `contours` say."""
+    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    painted = _painted(heat)
+    share = painted[..., 3:] / 255
+    mixed = np.rint(grey * (1 - share) + painted[..., :3] * share).astype(np.uint8)
+    for level, width_px in contours:
+        lines, _ = cv2.findContours((heat >= level).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(mixed, lines, -1, (0, 0, 0), width_px + 2, cv2.LINE_AA)
+        cv2.drawContours(mixed, lines, -1, (255, 255, 255), width_px, cv2.LINE_AA)
+    return mixed
+
+
+def _tall(picture: np.ndarray) -> np.ndarray:
+    """At the height of paper's pictures."""
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (max(1, round(width * PAPER_PX / height)), PAPER_PX), interpolation=cv2.INTER_AREA)
+
+
+def _decoded(picture: bytes) -> np.ndarray:
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def _to_frame(exhibit: Exhibit) -> np.ndarray:

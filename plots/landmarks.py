@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.types import Motion
+from core.words import say
 from plots import style
 
 MAX_FRAMES = 150
@@ -28,8 +29,8 @@ CONTOURS = (
 )
 """The 68 points as lines, in the numbering of iBUG 300-W from 0; a repeated first point closes a line."""
 
-_PANELS = (("Raw, as found", "", style.VERMILLION), ("After calibration", "2", style.BLUE))
-_IMPUTED = "Imputed (face lost, points repeated)"
+_PANELS = (("", style.VERMILLION), ("2", style.BLUE))
+"""Axes and colour of the raw points and of the calibrated ones."""
 
 _NOTHING: dict[str, Any] = {"x": [None], "y": [None]}
 """One missing point: of a trace without any, Plotly leaves the former points on screen and drops the legend."""
@@ -55,7 +56,7 @@ def plot_landmarks(motion: Motion | None) -> tuple[go.Figure, list[dict[str, Any
     `gr.Plot` hands data and layout to Plotly and drops frames; without them Play and the slider do nothing.
     """
     if motion is None or not len(motion.time_s):
-        return go.Figure(_traces(), _layout(annotations=[style.note("No landmarks to show")])), []
+        return go.Figure(_traces(), _layout(annotations=[style.note(say("landmarks.empty"))])), []
     frames = [_frame(motion, i) for i in range(min(len(motion.time_s), MAX_FRAMES))]
     figure = go.Figure(
         [trace | data for trace, data in zip(_traces(), frames[0]["data"], strict=True)],
@@ -88,21 +89,25 @@ def _traces() -> list[dict[str, Any]]:
             "hoverinfo": "skip",
             **_NOTHING,
         }
-        for _, axis, colour in _PANELS
-        for name, symbol, dash in (("Face found", "circle", "solid"), (_IMPUTED, "circle-open", "dot"))
+        for axis, colour in _PANELS
+        for name, symbol, dash in (
+            (say("landmarks.found"), "circle", "solid"),
+            (say("landmarks.imputed"), "circle-open", "dot"),
+        )
     ]
 
 
 def _layout(**more: Any) -> go.Layout:
-    (left, _, _), (right, _, _) = _PANELS
     across: dict[str, Any] = {"range": [-1, 1], "dtick": 1, "constrain": "domain"}
     down = across | {"range": [1, -1], "constraintoward": "top"}
     return style.layout(
         460,
         hovermode=False,
-        xaxis=style.axis(left, **across, constraintoward="right", domain=[0, 0.465]),
-        xaxis2=style.axis(right, **across, constraintoward="left", domain=[0.535, 1], anchor="y2"),
-        yaxis=style.axis("Units of the crop", **down, scaleanchor="x"),
+        xaxis=style.axis(say("landmarks.raw"), **across, constraintoward="right", domain=[0, 0.465]),
+        xaxis2=style.axis(
+            say("landmarks.calibrated"), **across, constraintoward="left", domain=[0.535, 1], anchor="y2"
+        ),
+        yaxis=style.axis(say("landmarks.units"), **down, scaleanchor="x"),
         yaxis2=style.axis("", **down, scaleanchor="x2", anchor="x2", showticklabels=False),
         **more,
     )
@@ -134,8 +139,8 @@ def _buttons(motion: Motion, frames: list[dict[str, Any]]) -> dict[str, Any]:
         "bgcolor": style.FAINT,
         "bordercolor": style.GREY,
         "buttons": [
-            {"label": "Play", "method": "animate", "args": _animate(names, step_ms)},
-            {"label": "Pause", "method": "animate", "args": _animate([None], 0)},
+            {"label": say("landmarks.play"), "method": "animate", "args": _animate(names, step_ms)},
+            {"label": say("landmarks.pause"), "method": "animate", "args": _animate([None], 0)},
         ],
     }
 
@@ -151,7 +156,7 @@ def _slider(motion: Motion, frames: list[dict[str, Any]]) -> dict[str, Any]:
         "activebgcolor": style.GREY,
         "bordercolor": style.GREY,
         "tickcolor": style.GREY,
-        "currentvalue": {"prefix": "Time in the video: ", "suffix": " s"},
+        "currentvalue": {"prefix": say("landmarks.time"), "suffix": " s"},
         "steps": [
             {"label": f"{time_s:.2f}", "method": "animate", "args": _animate([frame["name"]], 0)}
             for time_s, frame in zip(motion.time_s[: len(frames)].tolist(), frames, strict=True)

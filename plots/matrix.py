@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.types import Finding, FusedLine, Report
+from core.words import say
 from plots import style
 from plots.timeline import timeline_lines
 
@@ -39,7 +40,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return " · ".join(filter(None, (style.person_name(self.person), self.method, self.region)))
+        return " · ".join((style.person_name(self.person), *self.names))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the method and, where there is one, of the region."""
+        return [style.shown_method(self.method), *([style.region_name(self.region)] if self.region else [])]
 
 
 def matrix_cells(report: Report, fused: Sequence[FusedLine] = ()) -> list[Cell]:
@@ -49,7 +55,7 @@ def matrix_cells(report: Report, fused: Sequence[FusedLine] = ()) -> list[Cell]:
     cells = []
     for person in report.tracks:
         for line in (line for line in fused if line.track_id == person.id):
-            remark = "" if line.basis == "calibrated" else f" ({line.basis})"
+            remark = "" if line.basis == "calibrated" else f" ({style.basis_name(line.basis)})"
             text, note = style.probability(person.verdict.fake or 0.0) + remark, _interval(person.verdict.interval)
             step_s = max((scored.step_s for scored in lines.values() if scored.person == person.id), default=0.0)
             moments = _moments(line.time_s, line.fake, step_s, duration_s)
@@ -86,9 +92,9 @@ def plot_matrix(report: Report, fused: Sequence[FusedLine] = ()) -> go.Figure:
             barmode="overlay",
             hovermode="closest",
             meta={"rows": [{"person": c.person, "method": c.method, "region": c.region} for c in cells]},
-            xaxis=style.axis("Overall", range=[0, 1], tickvals=[], showgrid=False, domain=[0, OVERALL]),
+            xaxis=style.axis(say("matrix.overall"), range=[0, 1], tickvals=[], showgrid=False, domain=[0, OVERALL]),
             xaxis2=style.axis(
-                "Time in the video (s)", range=[0, report.video.duration_s], domain=[OVERALL + 0.02, 1], showgrid=False
+                say("plots.time"), range=[0, report.video.duration_s], domain=[OVERALL + 0.02, 1], showgrid=False
             ),
             yaxis=style.axis(
                 "",
@@ -97,21 +103,20 @@ def plot_matrix(report: Report, fused: Sequence[FusedLine] = ()) -> go.Figure:
                 range=[max(len(cells), 1) - 0.5, -0.5],
                 showgrid=False,
             ),
-            annotations=[] if cells else [style.note("No findings to show")],
+            annotations=[] if cells else [style.note(say("matrix.empty"))],
         ),
     )
 
 
 def _words(finding: Finding) -> tuple[str, str]:
     if finding.fake is None:
-        return "skipped", finding.reason or ""
-    return style.probability(finding.fake) + ("" if finding.calibrated else " (uncalibrated)"), _interval(
-        finding.interval
-    )
+        return say("matrix.skipped"), finding.reason or ""
+    remark = "" if finding.calibrated else f" ({style.basis_name('uncalibrated')})"
+    return style.probability(finding.fake) + remark, _interval(finding.interval)
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return "90 % interval {} to {}".format(*map(style.probability, interval)) if interval else ""
+    return style.interval(interval) if interval else ""
 
 
 def _moments(
@@ -147,7 +152,7 @@ def _row_names(cells: Sequence[Cell]) -> Iterator[str]:
     """The person is named in the first of their rows only, so that numbers have room on a phone."""
     for before, cell in zip((None, *cells), cells, strict=False):
         person = [] if before and before.person == cell.person else [style.person_name(cell.person)]
-        yield "<br>".join(style.safe(line) for line in (*person, cell.method, cell.region) if line)
+        yield "<br>".join(style.safe(line) for line in (*person, *cell.names))
 
 
 def _bricks(rows: Sequence[tuple[int, Cell]], fill: dict[str, Any]) -> go.Bar:
@@ -159,7 +164,7 @@ def _bricks(rows: Sequence[tuple[int, Cell]], fill: dict[str, Any]) -> go.Bar:
         y=[i for i, _ in rows],
         width=0.92,
         marker=fill,
-        text=[cell.text.replace(" uncalibrated", "<br>uncalibrated").replace(" (u", "<br>(u") for _, cell in rows],
+        text=["<br>".join(cell.text.rsplit(" ", 1)) for _, cell in rows],
         textfont={"color": style.ON_FILL, "size": 13},
         textposition="inside",
         insidetextanchor="middle",

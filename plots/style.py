@@ -11,7 +11,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.types import Finding, Label, Report
+from core.types import Basis, Finding, Label, Report
+from core.words import named, say
 
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE = "#1E7BB8", "#D55E00", "#009E73", "#B8649A", "#A67C00"
 GREY = "#808080"
@@ -44,7 +45,7 @@ SKIPPED = ("#5C5C5C", "#6B6B6B")
 """Ground and hatching of a cell without a number."""
 
 FUSED = "fused"
-"""Stands where a method's name would, for all of them together."""
+"""Stands where a method's name would, for all of them together; `shown_method` has the word for it."""
 
 _HOVER_WIDTH = 42
 """Characters a line; a hover box wider than that leaves a 390 px screen."""
@@ -64,8 +65,21 @@ def probability(value: float) -> str:
     return f"{value:.2f}"
 
 
+def interval(ends: tuple[float, float]) -> str:
+    low, high = map(probability, ends)
+    return say("numbers.interval", low=low, high=high)
+
+
 def person_name(track_id: int) -> str:
-    return f"Person {track_id}"
+    return say("names.person", id=track_id)
+
+
+def region_name(region: str) -> str:
+    return named("regions", region)
+
+
+def basis_name(basis: Basis) -> str:
+    return named("bases", basis)
 
 
 def method_name(report: Report, finding: Finding) -> str:
@@ -76,6 +90,10 @@ def method_name(report: Report, finding: Finding) -> str:
         if other.weights and (other.detector, other.region) == (finding.detector, finding.region)
     }
     return finding.weights.id if finding.weights and len(sets) > 1 else finding.detector
+
+
+def shown_method(name: str) -> str:
+    return named("methods", name)
 
 
 def safe(text: str) -> str:

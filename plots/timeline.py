@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.odds import sigmoid, weighed_logit
 from core.types import GAP_STEPS, Finding, FusedLine, Person, Report
+from core.words import say
 from plots import style
 
 CURSOR_SHAPE = 0
@@ -22,8 +23,6 @@ _DASHES = ("solid", "dot", "dash", "dashdot")
 
 FEW = 3
 """Of more lines than these only the strongest of each person is drawn at first; the legend brings the others."""
-
-YOURS = "your weighting"
 
 LEGEND_PX = 240
 """A longer legend scrolls."""
@@ -49,7 +48,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        parts = (style.person_name(self.person), self.method, self.region)
+        parts = (style.person_name(self.person), self.method, style.region_name(self.region))
         return " · ".join(parts) + (f" ({self.remark})" if self.remark else "")
 
 
@@ -86,7 +85,7 @@ def timeline_spans(report: Report) -> list[Span]:
     spans = []
     for person in report.tracks:
         away = [(0.0, person.start_s), (person.end_s, report.video.duration_s)]
-        spans += [Span(person.id, "absent", a, b, "not in the picture") for a, b in away if b - a > BLINK_S]
+        spans += [Span(person.id, "absent", a, b, say("timeline.absent_then")) for a, b in away if b - a > BLINK_S]
         spans += _unscored(report, person, [line for line in lines if line.person == person.id])
     return spans
 
@@ -112,15 +111,15 @@ def plot_timeline(report: Report, fused: Sequence[FusedLine] = (), person: int |
             hovermode="closest",
             showlegend=True,
             barmode="overlay",
-            xaxis=style.axis("Time in the video (s)", range=[0, report.video.duration_s], anchor="free", position=0),
+            xaxis=style.axis(say("plots.time"), range=[0, report.video.duration_s], anchor="free", position=0),
             yaxis=style.axis(
-                "P(manipulated)",
+                say("numbers.fake"),
                 range=[-0.03, 1.03],
                 tickvals=[0, 0.25, 0.5, 0.75, 1],
                 domain=[floor + 0.03 * bool(lanes), 1],
             ),
-            shapes=[_CURSOR, _EVEN],
-            annotations=[] if lines else [style.note("No scores to show")],
+            shapes=[_CURSOR, _EVEN | {"name": say("timeline.even")}],
+            annotations=[] if lines else [style.note(say("timeline.empty"))],
         ),
     )
     figure.update_layout(legend={"groupclick": "toggleitem", "maxheight": LEGEND_PX})
@@ -134,7 +133,7 @@ def plot_timeline(report: Report, fused: Sequence[FusedLine] = (), person: int |
 
 def yours(fused: Sequence[FusedLine]) -> list[dict[str, Any]]:
     """What `Plotly.restyle` fills the lines of kind "yours" with: by person, name, x, y and what hovering shows."""
-    return [{"person": line.track_id, **_points(line, YOURS)} for line in fused]
+    return [{"person": line.track_id, **_points(line, say("timeline.yours"))} for line in fused]
 
 
 _NO_LINE = go.Scatter(x=[None], y=[None], showlegend=False)
@@ -153,7 +152,6 @@ _CURSOR = {
 }
 
 _EVEN = {
-    "name": "One half: as likely as not",
     "showlegend": True,
     "type": "line",
     "xref": "x domain",
@@ -173,8 +171,8 @@ def _fake(finding: Finding, score: float) -> float:
 
 def _remark(finding: Finding) -> str:
     if finding.weighing is None:
-        return "its own number"
-    return "" if finding.calibrated else "uncalibrated"
+        return say("timeline.own")
+    return "" if finding.calibrated else style.basis_name("uncalibrated")
 
 
 def _broken(
@@ -204,12 +202,15 @@ def _unscored(report: Report, person: Person, lines: list[Line]) -> Iterator[Spa
     for start, end in [*scored, (person.end_s, person.end_s)]:
         # The same rule as for joining: times 2.5 steps apart leave 1.5 steps uncovered.
         if start - reached > (GAP_STEPS - 1) * step_s:
-            yield Span(person.id, "unscored", reached, start, "in the picture, but no method could score this stretch")
+            yield Span(person.id, "unscored", reached, start, say("timeline.unscored_then"))
         reached = max(reached, end)
 
 
 def _fused_traces(fused: Sequence[FusedLine], people: list[int]) -> Iterator[go.Scatter]:
-    for kind, called, dash in (("fused", style.FUSED, "solid"), ("yours", YOURS, "dash")):
+    for kind, called, dash in (
+        ("fused", style.shown_method(style.FUSED), "solid"),
+        ("yours", say("timeline.yours"), "dash"),
+    ):
         for line in fused:
             colour, symbol = style.look(people.index(line.track_id))
             yield go.Scatter(
@@ -225,7 +226,7 @@ def _fused_traces(fused: Sequence[FusedLine], people: list[int]) -> Iterator[go.
 
 
 def _points(line: FusedLine, called: str) -> dict[str, Any]:
-    remark = "" if line.basis == "calibrated" else f" ({line.basis})"
+    remark = "" if line.basis == "calibrated" else f" ({style.basis_name(line.basis)})"
     name = f"{style.person_name(line.track_id)} · {called}{remark}"
     return {
         "name": name,
@@ -240,6 +241,7 @@ def _points(line: FusedLine, called: str) -> dict[str, Any]:
 
 def _line_traces(lines: list[Line], people: list[int]) -> Iterator[go.Scatter]:
     methods = list(dict.fromkeys((line.method, line.region) for line in lines))
+    own = say("timeline.own")
     strongest = {line.person: line for line in sorted(lines, key=_mean)}
     for line in lines:
         rank = methods.index((line.method, line.region)) + 1  # the first look is that of the fused line
@@ -261,7 +263,7 @@ def _line_traces(lines: list[Line], people: list[int]) -> Iterator[go.Scatter]:
             hovertext=[
                 ""
                 if t is None or s is None or p is None
-                else f"{name}<br>{style.seconds(t)}: P {style.probability(p)}, its own number {style.probability(s)}"
+                else f"{name}<br>{style.seconds(t)}: P {style.probability(p)}, {own} {style.probability(s)}"
                 for t, s, p in zip(line.time_s, line.score, line.fake, strict=True)
             ],
         )
@@ -272,7 +274,7 @@ def _mean(line: Line) -> float:
 
 
 def _span_traces(spans: list[Span]) -> Iterator[go.Bar]:
-    for kind, title, pattern in (("absent", "Not in the picture", "."), ("unscored", "Not scored", "/")):
+    for kind, title, pattern in (("absent", say("timeline.absent"), "."), ("unscored", say("timeline.unscored"), "/")):
         chosen = [span for span in spans if span.kind == kind]
         if chosen:
             yield go.Bar(
@@ -287,8 +289,13 @@ def _span_traces(spans: list[Span]) -> Iterator[go.Bar]:
                 hoverinfo="text",
                 hovertext=[
                     style.safe(
-                        f"{style.person_name(span.person)}, {style.seconds(span.start_s)} to "
-                        f"{style.seconds(span.end_s)}: {span.reason}"
+                        say(
+                            "timeline.span",
+                            person=style.person_name(span.person),
+                            start=style.seconds(span.start_s),
+                            end=style.seconds(span.end_s),
+                            reason=span.reason,
+                        )
                     )
                     for span in chosen
                 ],

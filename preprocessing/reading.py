@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.settings import Settings
-from core.types import Face, Frame, Options, Progress, Track, Video
+from core.types import Face, Frame, Likeness, Options, Progress, Track, Video
 from core.weights import Weights
+from core.words import say
 from preprocessing.ahead import ahead
 from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
 from preprocessing.landmarks import LandmarkBackend, open_landmarks
+from preprocessing.likeness import Watcher
 from preprocessing.tracking import Cuts, follow
 from preprocessing.video import Tally, decode, probe
 
@@ -26,10 +28,11 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The faces of a video, and what a person should know of how it was read."""
+    """The faces of a video, what it looks like as a whole, and what a person should know of how it was read."""
 
     video: Video
     tracks: list[Track]
+    likeness: Likeness
     warnings: list[str]
 
 
@@ -54,14 +57,14 @@ def read_tracks(
         InputError: not a video this page takes.
         WeightsError: the landmark backend is not ready.
     """
-    on_progress(Progress("Opening the video", 0.0))
+    on_progress(Progress(say("stages.opening"), 0.0))
     video = probe(path, name=name, sha256=sha256, settings=settings)
     until_s = LOOK_S[options.thoroughness]
-    tally = Tally()
+    tally, watcher = Tally(), Watcher()
     decoded = decode(path, tally, settings=settings, until_s=until_s)
     with (
         closing(open_landmarks(options.landmarks, manifest, settings)) as landmarks,
-        closing(ahead(_mark_cuts(change(decoded)))) as frames,
+        closing(ahead(_mark_cuts(watcher.watch(change(decoded))))) as frames,
         closing(ahead(_find_faces(frames, landmarks))) as found,
     ):
         tracks = sorted(
@@ -71,6 +74,7 @@ def read_tracks(
     return Reading(
         video=replace(video, frames_decoded=tally.frames, duration_s=duration_s),
         tracks=tracks,
+        likeness=watcher.likeness(),
         warnings=_warnings(video, tally, until_s),
     )
 
@@ -97,12 +101,8 @@ def _reporting(found: Iterator[_Found], length_s: float, on_progress: OnProgress
     for frame, faces, cut in found:
         if time.monotonic() - last >= REPORT_EVERY_S:
             last = time.monotonic()
-            people = f"{len(faces)} face{'' if len(faces) == 1 else 's'} in view"
-            on_progress(
-                Progress(
-                    f"Following faces at {frame.time_s:.1f} s: {people}", min(1.0, frame.time_s / max(length_s, 1e-3))
-                )
-            )
+            stage = say("stages.following", time=f"{frame.time_s:.1f} s", count=len(faces))
+            on_progress(Progress(stage, min(1.0, frame.time_s / max(length_s, 1e-3))))
         yield frame, faces, cut
 
 

@@ -1,42 +1,41 @@
-"""A file becomes frames: probed first, then decoded once, in order, one frame at a time."""
+"""A file becomes frames: probed first, then decoded once, in order, one frame at a time.
 
+What touches the file is another program, `preprocessing.decoding`, in a process of its own that may be killed.
+"""
+
+import contextlib
+import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import mmap
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from core.errors import InputError
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.types import Frame, Video
+from preprocessing.decoding import SLOTS, Tally, Task, slot_bytes
 
 log = logging.getLogger(__name__)
 
-CONTAINERS = "mov,matroska,avi,gif,mpegts,flv"
-"""Demuxers that read one file. Playlists (HLS, DASH, concat) would make FFmpeg open other files and addresses."""
-SMALLEST_PX = 32
-REWOUND_S = 1.0
-"""A clock that goes back further than this began anew; by less, a frame is late."""
-FASTEST_HZ = 240
-"""More frames than this per second of the length limit is a file made to exhaust the reader."""
+__all__ = ["Claim", "Tally", "decode", "probe", "read_claim"]
 
+_Answer = tuple[dict[str, Any], np.ndarray | None]
 
-@dataclass
-class Tally:
-    """What decoding met, complete once the frames are used up."""
-
-    frames: int = 0
-    broken: int = 0
-    late: int = 0
-    """Frames that were left out because they were due before the frame ahead of them."""
-    end_s: float = 0.0
-    """When the last frame ends."""
-    is_complete: bool = False
-    """Whether the file was read to its end."""
+PATIENCE_S = 20.0
+"""A reader that is silent for longer than this is killed; a slow frame takes a tenth of a second."""
+LONGEST_LINE = 1000
+"""Bytes of an answer; a reader that says more has been taken over."""
 
 
 def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
@@ -52,29 +51,9 @@ def probe(path: Path, *, name: str, sha256: str, settings: Settings) -> Video:
         raise InputError(
             f"The file is {megabytes:.0f} MB; this page takes {settings.max_mb:.0f} MB at most. Trim it and try again."
         )
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        _check_size(stream.width, stream.height, settings)
-        _check_length(_duration_s(stream), settings)
-        first = list(_frames(container, Tally(), limit=2))
-        if not first:
-            raise InputError("No picture in this file could be decoded; it may be damaged. Export it again as MP4.")
-        if len(first) == 1:
-            raise InputError("The file holds a single picture; a video of at least two frames is needed.")
-        turned = first[0].rotation % 180 == 90
-        rate = float(stream.average_rate or 0) or 1 / max(first[1].time_s - first[0].time_s, 1e-3)
-        return Video(
-            sha256=sha256,
-            name=name,
-            duration_s=_claimed_s(container),
-            frames=stream.frames or None,
-            frames_decoded=0,
-            fps=rate,
-            width=stream.height if turned else stream.width,
-            height=stream.width if turned else stream.height,
-            codec=stream.codec_context.name,
-            rotation=first[0].rotation,
-        )
+    with contextlib.closing(_ask(_task(path, "probe", settings), settings)) as answers:
+        found, _ = next(answers)
+        return Video(sha256=sha256, name=name, frames_decoded=0, **found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +70,10 @@ def read_claim(path: Path, *, settings: Settings) -> Claim | None:
     Raises:
         InputError: not a video, or by its own account longer than the limit.
     """
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        length_s = _claimed_s(container)
-        _check_length(_duration_s(stream), settings)
-        rate_hz = min(float(stream.average_rate or 0) or 25.0, FASTEST_HZ)
-        return Claim(min(length_s, settings.max_seconds), rate_hz) if length_s > 0 else None
+    with contextlib.closing(_ask(_task(path, "claim", settings), settings)) as answers:
+        found, _ = next(answers)
+        claim = Claim(**found)
+        return claim if claim.length_s > 0 else None
 
 
 def decode(path: Path, tally: Tally, *, settings: Settings, until_s: float = float("inf")) -> Iterator[Frame]:
@@ -106,118 +83,143 @@ def decode(path: Path, tally: Tally, *, settings: Settings, until_s: float = flo
     decoded is counted and passed over, as players do.
 
     Raises:
-        InputError: the video turns out longer or larger than the limits, whatever its header said.
+        InputError: the video turns out longer or larger than the limits, whatever its header said, or the process that
+            reads it dies or falls silent.
     """
-    with _open(path) as container:
-        for picture in _frames(container, tally):
-            if picture.time_s > until_s:
+    with contextlib.closing(_ask(_task(path, "decode", settings, until_s), settings)) as answers:
+        for line, image in answers:
+            if image is None:
+                vars(tally).update(line["tally"])
                 return
-            _check_length(picture.time_s, settings)
-            _check_size(picture.frame.width, picture.frame.height, settings)
-            if tally.frames + tally.late > settings.max_seconds * FASTEST_HZ:
-                raise InputError(f"The video has more than {FASTEST_HZ} frames a second; convert it to 60 or fewer.")
-            image: np.ndarray = picture.frame.to_ndarray(format="rgb24")
-            if picture.rotation:
-                image = np.ascontiguousarray(np.rot90(image, k=-picture.rotation // 90))
             tally.frames += 1
-            tally.end_s = picture.time_s + picture.step_s
-            yield Frame(tally.frames - 1, picture.time_s, image)
-        tally.is_complete = True
+            yield Frame(tally.frames - 1, line["time_s"], image)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
-    frame: av.VideoFrame
-    time_s: float
-    step_s: float
-    """How long it is shown, as far as is known."""
-    rotation: int
-    """Clockwise turn that sets the picture upright: 0, 90, 180 or 270."""
+def _task(
+    path: Path, question: Literal["claim", "probe", "decode"], settings: Settings, until_s: float = math.inf
+) -> Task:
+    return Task(str(path), question, settings.max_seconds, settings.max_side_px, until_s)
 
 
-def _open(path: Path) -> InputContainer:
+def _ask(task: Task, settings: Settings) -> Generator[_Answer, None, None]:
+    """The answers of a reader, those about a frame with its pixels; the reader is gone when this is closed."""
+    reader = _Reader.take(settings.max_side_px)
     try:
-        container = av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
-    except (av.FFmpegError, ValueError) as error:
-        raise InputError(
-            "This file is not a video that can be read (MP4, MOV, MKV, WebM, AVI, GIF or TS is expected); "
-            "it may be incomplete or of another kind. Export it again as MP4."
-        ) from error
-    if not container.streams.video:
-        container.close()
-        raise InputError("The file has no video stream, only sound or data; choose a file with a picture.")
-    if container.streams.video[0].codec_context is None:
-        container.close()
-        raise InputError("The video is in a codec that cannot be read here; export it again as MP4 with H.264.")
-    container.streams.video[0].thread_type = "AUTO"
-    return container
+        yield from reader.answers(task)
+    finally:
+        reader.end()
+        _Reader.prepare(settings.max_side_px)
 
 
-def _frames(container: InputContainer, tally: Tally, limit: int | None = None) -> Iterator[_Picture]:
-    stream = container.streams.video[0]
-    zero_s = float(container.start_time or 0) / av.time_base
-    step_s = 1 / (float(stream.average_rate or 0) or 25.0)
-    last_s, given = float("-inf"), 0
-    for frame in _decoded(container, stream, tally):
-        time_s = frame.time - zero_s if frame.time is not None else max(last_s, -step_s) + step_s
-        if time_s < last_s - REWOUND_S:
-            # Files that were strung together begin their clocks anew: go on where the last one ended.
-            zero_s -= last_s + step_s - time_s
-            time_s = last_s + step_s
-        if time_s <= last_s:
-            tally.late += 1
-            continue
-        last_s = time_s
-        yield _Picture(frame, time_s, step_s, -frame.rotation % 360 // 90 * 90)
-        given += 1
-        if given == limit:
-            return
+class _Reader:
+    """A process that can read one file, and its shared memory. One is kept ready, since starting takes a third of a
+    second; it has seen no file yet."""
+
+    _spare: "_Reader | None" = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def take(cls, max_side_px: int) -> "_Reader":
+        with cls._lock:
+            spare, cls._spare = cls._spare, None
+        if spare and spare._for == (os.getpid(), max_side_px) and spare._process.poll() is None:
+            return spare
+        return cls(max_side_px)
+
+    @classmethod
+    def prepare(cls, max_side_px: int) -> None:
+        with cls._lock:
+            if cls._spare is None:
+                cls._spare = cls(max_side_px)
+
+    def __init__(self, max_side_px: int) -> None:
+        self._for, self._slot, self._heard = (os.getpid(), max_side_px), slot_bytes(max_side_px), b""
+        with _memory(SLOTS * self._slot) as memory:
+            self._pixels = mmap.mmap(memory, SLOTS * self._slot)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "preprocessing.decoding", str(memory), str(max_side_px)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                pass_fds=[memory],
+                process_group=0,  # an interrupt from the keyboard is the app's to answer
+                cwd=ROOT,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _CALM,
+            )
+
+    def answers(self, task: Task) -> Iterator[_Answer]:
+        self._send(json.dumps(asdict(task)).encode() + b"\n")
+        index = 0
+        while line := self._line():
+            if "refused" in line:
+                raise InputError(str(line["refused"]))
+            if "shape" not in line:
+                yield line, None
+                continue
+            start = index % SLOTS * self._slot
+            slot = np.frombuffer(self._pixels, np.uint8, self._slot, start)
+            height, width = line["shape"]
+            image = slot[: 3 * height * width].reshape(height, width, 3).copy()
+            self._send(b".")
+            index += 1
+            yield line, image
+
+    def _send(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # what it died of is told by what it no longer answers
+            self._process.stdin.write(data)  # type: ignore[union-attr]
+
+    def _line(self) -> dict[str, Any]:
+        """The next answer; empty after the last.
+
+        Raises:
+            InputError: there is none.
+        """
+        answers = self._process.stdout
+        assert answers
+        waiting = select.poll()
+        waiting.register(answers, select.POLLIN)
+        while b"\n" not in self._heard:
+            heard = answers.read(LONGEST_LINE) if waiting.poll(1000 * PATIENCE_S) else b""
+            if not heard or len(self._heard) > LONGEST_LINE:
+                raise self._failure()
+            self._heard += heard
+        line, _, self._heard = self._heard.partition(b"\n")
+        return dict(json.loads(line))
+
+    def _failure(self) -> InputError:
+        """After the last word of a reader that should have said more."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        log.warning("the reader of a file ended by itself: %s", self._process.poll())
+        return InputError(
+            "The reading of this file had to be stopped: it takes too much memory or time, or is made in a way that "
+            "breaks readers. Export it again as MP4 with H.264."
+        )
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            pipe.close()  # type: ignore[union-attr]
 
 
-def _decoded(container: InputContainer, stream: VideoStream, tally: Tally) -> Iterator[av.VideoFrame]:
-    packets = container.demux(stream)
-    while True:
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""What a reader is told of the app's surroundings; keys and passwords are not among it."""
+_CALM = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextlib.contextmanager
+def _memory(size: int) -> Iterator[int]:
+    """A descriptor of memory that lasts as long as somebody has it mapped."""
+    if hasattr(os, "memfd_create"):
+        memory = os.memfd_create("frames")
+        os.ftruncate(memory, size)
         try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except (av.FFmpegError, IndexError):  # PyAV looks up the packet's stream, which a damaged file may not have
-            tally.broken += 1
-            return
-        try:
-            yield from packet.decode()  # type: ignore[misc]
-        except av.FFmpegError:
-            tally.broken += 1
-
-
-def _claimed_s(container: InputContainer) -> float:
-    return _duration_s(container.streams.video[0]) or float(container.duration or 0) / av.time_base
-
-
-def _duration_s(stream: VideoStream) -> float:
-    """Of the pictures alone, 0 where the container does not say: its own length may be that of the sound."""
-    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-
-
-def _check_size(width: int, height: int, settings: Settings) -> None:
-    if min(width, height) < SMALLEST_PX:
-        raise InputError(
-            f"The picture is {width} x {height} px; at least {SMALLEST_PX} px a side are needed to see a face in it."
-        )
-    if max(width, height) > settings.max_side_px:
-        raise InputError(
-            f"The picture is {width} x {height} px; this page takes {settings.max_side_px} px a side at most. "
-            "Scale it down and try again."
-        )
-
-
-def _check_length(seconds: float, settings: Settings) -> None:
-    if seconds > settings.max_seconds:
-        raise InputError(
-            f"The video is {_minutes(seconds)} long; this page takes {_minutes(settings.max_seconds)} at most. "
-            "Trim it and try again."
-        )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f}".removesuffix(".0") + " min"
+            yield memory
+        finally:
+            os.close(memory)
+    else:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(size)
+            yield file.fileno()

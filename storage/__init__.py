@@ -1,6 +1,17 @@
 """Reports become rows and come back."""
 
-from storage.database import upgrade
+from storage.audit import Action, AuditLog, Entry
+from storage.database import open_database, prepare, upgrade
 from storage.reports import History, HistoryRow, ReportStore
 
-__all__ = ["History", "HistoryRow", "ReportStore", "upgrade"]
+__all__ = [
+    "Action",
+    "AuditLog",
+    "Entry",
+    "History",
+    "HistoryRow",
+    "ReportStore",
+    "open_database",
+    "prepare",
+    "upgrade",
+]

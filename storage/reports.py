@@ -4,21 +4,49 @@ A row's attributes are named as the record's fields, so both are copied by name,
 the first report that is added.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import ColumnElement, Engine, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from core.errors import AppError, ReportNotFound
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
-from storage.database import open_database
-from storage.tables import ExhibitRow, FindingRow, OcclusionRow, PersonRow, ReportRow, ScoreRow, TrialRow
+from storage.audit import Action, append
+from storage.database import sessions
+from storage.media import Media
+from storage.outbox import tell_analysed
+from storage.reviews import queued
+from storage.tables import (
+    ExhibitRow,
+    FindingRow,
+    LikenessRow,
+    OcclusionRow,
+    PersonRow,
+    ReportRow,
+    ReviewRow,
+    ScoreRow,
+    TrialRow,
+)
 
 SCORE = ("fake", "interval", "calibrated", "overall", "vote", "time_s", "scores", "weighing")
 """The fields of a `Finding` that only a scored one fills: those of a `ScoreRow`."""
-PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials")
+PARTS = ("tracks", "findings", "exhibits", "occlusions", "trials", "likeness")
 """The fields of a `Report` that have tables of their own."""
+REMAINS: dict[str, Any] = {
+    **dict.fromkeys(("video_name", "verdict_reason"), ""),
+    **dict.fromkeys(("warnings", "references"), ()),
+    "timings_s": {},
+    "provenance": None,
+}
+"""What is blotted out in the row that stays of a deleted report."""
+GOES: tuple[type[Any], ...] = (PersonRow, FindingRow, ExhibitRow, OcclusionRow, TrialRow)
+"""What hangs on a report and goes with it; decisions about it stay with its row, and hashes by which it is found."""
+VISITOR, TIMER = "visitor", "retention timer"
+"""Who the log says has acted: anybody at a public page, of whom it keeps no more than that, and time itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +72,58 @@ class History:
 
 
 class ReportStore:
-    """The reports of every owner, each seen by its own owner only.
+    """The reports of every owner, each seen by its own owner only; an `owner` of None sees those of all.
+
+    With `media`, as at the moderators' desk, owners are users, uploaded files are kept, and of a deleted report a row
+    stays: what entries of the log and decisions are about. Without, all of it goes.
 
     The database must be up to date (`storage.upgrade`). Each call has its own session, so threads may share a store.
     """
 
-    def __init__(self, url: str) -> None:
-        self._session = sessionmaker(open_database(url))
+    def __init__(self, database: Engine | str, media: Media | None = None) -> None:
+        self._session, self.media = sessions(database), media
 
-    def add(self, report: Report, *, owner: str) -> None:
-        """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says."""
+    def add(self, report: Report, *, owner: str, file: Path | None = None, again: str | None = None) -> None:
+        """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says.
+
+        At the moderators' desk the hooks are told of it.
+
+        Args:
+            file: what was analysed.
+            again: the id of the report that was run again, if this is what came out.
+        """
+        actor = owner if self.media else VISITOR
         with self._session.begin() as session:
             session.add(_row(report, owner))
+            if self.media:
+                tell_analysed(session, report)
+            if again:
+                append(session, actor=actor, action=Action.RERUN, report_id=again, details={"report": report.id})
+            said = {"file": report.video.sha256, "verdict": report.verdict.label} if self.media else {}
+            said |= {"again": again} if again else {}
+            append(session, actor=actor, action=Action.ANALYSED, report_id=report.id, details=said)
+            # Within the lock of the log, or who deletes the last report of this file now would take it away.
+            if self.media and file:
+                self.media.keep(file, report.video.sha256)
 
-    def get(self, report_id: str, *, owner: str) -> Report:
+    def get(self, report_id: str, *, owner: str | None) -> Report:
         """The report of this id.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        wanted = select(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner)
+        wanted = select(ReportRow).where(ReportRow.id == report_id, *_of(owner))
         with self._session() as session:
             row = session.scalar(wanted)
             if row is None:
                 raise _not_found()
             return _report(row)
 
-    def find(self, fingerprint: str, *, owner: str) -> Report | None:
+    def find(self, fingerprint: str, *, owner: str | None) -> Report | None:
         """The owner's newest report of the same file, settings and weights."""
         wanted = (
             select(ReportRow)
-            .where(ReportRow.owner == owner, ReportRow.fingerprint == fingerprint)
+            .where(ReportRow.fingerprint == fingerprint, *_of(owner))
             .order_by(ReportRow.created_at.desc())
             .limit(1)
         )
@@ -83,7 +132,13 @@ class ReportStore:
             return None if row is None else _report(row)
 
     def history(
-        self, *, owner: str, page: int = 1, page_size: int = 20, label: Label | None = None, text: str | None = None
+        self,
+        *,
+        owner: str | None,
+        page: int = 1,
+        page_size: int = 20,
+        label: Label | None = None,
+        text: str | None = None,
     ) -> History:
         """The owner's reports, newest first.
 
@@ -97,7 +152,7 @@ class ReportStore:
         if page < 1 or page_size < 1:
             raise AppError(f"Pages count from 1 and hold at least 1 report, got page {page} of {page_size}.")
         column = ReportRow.__table__.c
-        wanted = [column.owner == owner]
+        wanted = _of(owner)
         if label is not None:
             wanted.append(column.verdict_label == label)
         if text is not None:
@@ -124,26 +179,79 @@ class ReportStore:
             total = session.scalar(select(func.count()).select_from(ReportRow).where(*wanted))
             return History(tuple(HistoryRow(*row) for row in session.execute(rows)), total or 0)
 
-    def delete(self, report_id: str, *, owner: str) -> None:
-        """Removes a report with all that hangs on it.
+    def delete(self, report_id: str, *, owner: str | None, actor: str = VISITOR, reason: str = "asked") -> None:
+        """Removes a report with all that hangs on it, and says so in the log.
 
         Raises:
             ReportNotFound: there is none, or it is another owner's.
         """
-        unwanted = delete(ReportRow).where(ReportRow.id == report_id, ReportRow.owner == owner).returning(ReportRow.id)
+        wanted = (ReportRow.id == report_id, *_of(owner))
         with self._session.begin() as session:
-            if session.scalar(unwanted) is None:
+            if self.media is None:
+                if session.scalar(delete(ReportRow).where(*wanted).returning(ReportRow.id)) is None:
+                    raise _not_found()
+                append(session, actor=actor, action=Action.DELETED, report_id=report_id, details={"reason": reason})
+                return
+            blotted = update(ReportRow).where(*wanted).values(REMAINS | {"deleted_at": _now()})
+            column = ReportRow.__table__.c
+            gone = session.execute(blotted.returning(column.video_sha256, column.verdict_label)).one_or_none()
+            if gone is None:
                 raise _not_found()
+            for part in GOES:
+                session.execute(delete(part).where(part.report_id == report_id))
+            # What it was decided stays; nobody has anything to do about it any more.
+            session.execute(
+                update(ReviewRow)
+                .where(ReviewRow.report_id == report_id)
+                .values(name="", open=False, claimed_by=None, claimed_until=None)
+            )
+            said = {"reason": reason, "file": gone.video_sha256, "verdict": gone.verdict_label}
+            append(session, actor=actor, action=Action.DELETED, report_id=report_id, details=said)
+            if not _is_used(session, gone.video_sha256):
+                self.media.discard(gone.video_sha256)
+
+    def expire(self, age: timedelta) -> int:
+        """Deletes all reports that are older, and files that belong to none; returns how many reports it were."""
+        before = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+        old = select(ReportRow.id).where(ReportRow.created_at < before, *_of(None))
+        with self._session() as session:
+            expired = session.scalars(old).all()
+        # One by one, since nobody else can write meanwhile.
+        for report_id in expired:
+            with suppress(ReportNotFound):  # somebody was faster
+                self.delete(report_id, owner=None, actor=TIMER, reason=f"older than {age}")
+        if self.media:
+            with self._session() as session:
+                self.media.sweep(lambda sha256: _is_used(session, sha256))
+        return len(expired)
+
+
+def _is_used(session: Session, sha256: str) -> bool:
+    """Whether some report is left that was made of this file."""
+    column = ReportRow.__table__.c
+    wanted = select(column.id).where(column.video_sha256 == sha256, column.deleted_at.is_(None)).limit(1)
+    return session.scalar(wanted) is not None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _of(owner: str | None) -> list[ColumnElement[bool]]:
+    column = ReportRow.__table__.c
+    return [column.deleted_at.is_(None), *([] if owner is None else [column.owner == owner])]
 
 
 def _row(report: Report, owner: str) -> ReportRow:
     return ReportRow(
         owner=owner,
+        review=queued(report),
         tracks=[PersonRow(position=i, **_copy(person, *_names(Person))) for i, person in enumerate(report.tracks)],
         findings=[_finding_row(i, finding) for i, finding in enumerate(report.findings)],
         exhibits=[ExhibitRow(position=i, **_copy(e, *_names(Exhibit))) for i, e in enumerate(report.exhibits)],
         occlusions=[OcclusionRow(position=i, **_copy(o, *_names(Occlusion))) for i, o in enumerate(report.occlusions)],
         trials=[TrialRow(position=i, **_copy(trial, *_names(Trial))) for i, trial in enumerate(report.trials)],
+        likeness=LikenessRow(likeness=report.likeness) if report.likeness else None,
         **_copy(report, *_names(Report, *PARTS)),
     )
 
@@ -163,6 +271,7 @@ def _report(row: ReportRow) -> Report:
         exhibits=tuple(Exhibit(**_copy(exhibit, *_names(Exhibit))) for exhibit in row.exhibits),
         occlusions=tuple(Occlusion(**_copy(occlusion, *_names(Occlusion))) for occlusion in row.occlusions),
         trials=tuple(Trial(**_copy(trial, *_names(Trial))) for trial in row.trials),
+        likeness=row.likeness.likeness if row.likeness else None,
         **_copy(row, *_names(Report, *PARTS)),
     )
 

@@ -4,6 +4,8 @@ An attribute has the name of the record's field. A record inside a record is a c
 a prefix, such as `video_name`. Column types are those SQLite and PostgreSQL share.
 """
 
+from dataclasses import asdict
+from enum import StrEnum
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -23,15 +25,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
+from core.people import Role
+from core.reviewing import Decision, Move, State
 from core.types import (
     Basis,
     ChangeName,
     Contributions,
     Label,
+    Likeness,
     Motion,
     Options,
+    Provenance,
     Quality,
     Thoroughness,
+    Thresholds,
     UsedWeights,
     Verdict,
     Video,
@@ -47,6 +54,21 @@ class JsonTuple(TypeDecorator[tuple[Any, ...]]):
 
     def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...] | None:
         return None if value is None else tuple(value)
+
+
+class ProvenanceJson(TypeDecorator[Provenance]):
+    """Credentials as they are told: nobody looks for a report by them."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Provenance | None, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else asdict(value)
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Provenance | None:
+        if value is None:
+            return None
+        return Provenance(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})  # type: ignore[arg-type]
 
 
 class MotionBytes(TypeDecorator[Motion]):
@@ -105,6 +127,32 @@ class HeatBytes(TypeDecorator[np.ndarray]):
             return heat
 
 
+def _words(kind: type[StrEnum]) -> Enum:
+    """Text rather than the database's own enum, so that a new word needs no migration."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
+
+
+class LikenessBytes(TypeDecorator[Likeness]):
+    """A `Likeness` as 12 bytes a hash: its time, then its 64 bits."""
+
+    impl = LargeBinary
+    cache_ok = True
+    layout = np.dtype([("time_s", "<f4"), ("hashes", "u1", 8)])
+
+    def process_bind_param(self, value: Likeness | None, dialect: Dialect) -> bytes | None:
+        if value is None:
+            return None
+        packed = np.zeros(len(value.time_s), self.layout)
+        packed["time_s"], packed["hashes"] = value.time_s, value.hashes
+        return packed.tobytes()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Likeness | None:
+        if value is None:
+            return None
+        packed = np.frombuffer(value, self.layout)
+        return Likeness(packed["time_s"].copy(), packed["hashes"].copy())
+
+
 class Base(DeclarativeBase):
     # Batch migrations can change a constraint only by its name.
     metadata = MetaData(
@@ -112,6 +160,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(referred_table_name)s",
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
@@ -120,15 +169,18 @@ class Base(DeclarativeBase):
         tuple[str, ...]: JsonTuple,
         tuple[float, ...]: JsonTuple,
         tuple[float, float]: JsonTuple,
+        Likeness: LikenessBytes,
         Motion: MotionBytes,
+        Provenance: ProvenanceJson,
         np.ndarray: HeatBytes,
         Thoroughness: String(16),
         Basis: String(24),
         ChangeName: String(16),
-        # Text rather than the database's own enum, so that a new band needs no migration.
-        Label: Enum(
-            Label, native_enum=False, length=16, values_callable=lambda labels: [label.value for label in labels]
-        ),
+        Label: _words(Label),
+        State: _words(State),
+        Move: _words(Move),
+        Decision: _words(Decision),
+        Role: _words(Role),
     }
 
 
@@ -149,14 +201,26 @@ class ReportRow(Base):
     exhibits: Mapped[list["ExhibitRow"]] = relationship(order_by="ExhibitRow.position", lazy="selectin")
     occlusions: Mapped[list["OcclusionRow"]] = relationship(order_by="OcclusionRow.position", lazy="selectin")
     trials: Mapped[list["TrialRow"]] = relationship(order_by="TrialRow.position", lazy="selectin")
+    review: Mapped["ReviewRow"] = relationship()
+    likeness: Mapped["LikenessRow | None"] = relationship(lazy="joined")
     warnings: Mapped[tuple[str, ...]]
     timings_s: Mapped[dict[str, float]]
     device: Mapped[str]
+    thresholds: Mapped[Thresholds | None] = composite(
+        mapped_column("thresholds_strong_signs", nullable=True),
+        mapped_column("thresholds_some_signs", nullable=True),
+        mapped_column("thresholds_no_signs", nullable=True),
+    )
+    references: Mapped[tuple[str, ...]] = mapped_column(server_default="[]")
+    deleted_at: Mapped[str | None]
+    """Since when only this row is left of the report; None while it is whole."""
+    provenance: Mapped[Provenance | None]
 
     __table_args__ = (
         Index(None, "owner", "created_at"),
         # With the date in it, or SQLite would look for a fingerprint along the other index, through all reports.
         Index(None, "owner", "fingerprint", "created_at"),
+        Index(None, "video_sha256"),
     )
 
 
@@ -188,6 +252,15 @@ class TrialRow(Base):
     label: Mapped[Label]
     fake: Mapped[float | None]
     reason: Mapped[str | None]
+
+
+class LikenessRow(Base):
+    """Apart from the report, so that all of them are read without anything else."""
+
+    __tablename__ = "likenesses"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    likeness: Mapped[Likeness]
 
 
 class FindingRow(Base):
@@ -271,3 +344,208 @@ class OcclusionRow(Base):
     fake: Mapped[float]
     hidden: Mapped[float]
     moved: Mapped[dict[str, float]]
+
+
+class ReviewRow(Base):
+    """A report as the queue sees it: narrow, with all that it is filtered and sorted by, so that no join is needed."""
+
+    __tablename__ = "reviews"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    created_at: Mapped[str]
+    name: Mapped[str]
+    label: Mapped[Label]
+    score: Mapped[float]
+    """P(fake) of the verdict; -1 where there is none, for a null has no place in an order."""
+    persons: Mapped[int]
+    detectors: Mapped[str]
+    """Those that scored somebody, between commas: `,compact,lrnet,`."""
+    state: Mapped[State] = mapped_column(default=State.UNREVIEWED)
+    open: Mapped[bool] = mapped_column(default=True)
+    """Whether the state is any but decided: what most look for, so it has an index."""
+    why: Mapped[str] = mapped_column(default="")
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[str | None]
+    decision: Mapped[Decision | None]
+    reviewer: Mapped[str | None]
+
+    __table_args__ = (
+        Index(None, "created_at", "report_id"),
+        Index(None, "score", "report_id"),
+        *(Index(None, by, "created_at", "report_id") for by in ("open", "state", "label", "persons", "reviewer")),
+        *(Index(None, by, "score", "report_id") for by in ("open", "state")),
+        Index(None, "claimed_by"),
+    )
+
+
+class PolicyRow(Base):
+    __tablename__ = "policies"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    text: Mapped[str]
+    active: Mapped[bool]
+
+
+class OpinionRow(Base):
+    __tablename__ = "opinions"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[str]
+    decision: Mapped[Decision]
+    blind: Mapped[bool]
+
+
+class StepRow(Base):
+    __tablename__ = "steps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), index=True)
+    at: Mapped[str]
+    actor: Mapped[str]
+    move: Mapped[Move]
+    before: Mapped[State]
+    after: Mapped[State]
+    note: Mapped[str]
+    why: Mapped[str]
+    ruling: Mapped["RulingRow | None"] = relationship(lazy="joined")
+
+
+class RulingRow(Base):
+    """What a step has that is a decision."""
+
+    __tablename__ = "rulings"
+
+    step_id: Mapped[int] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True)
+    decision: Mapped[Decision]
+    policy: Mapped[str] = mapped_column(ForeignKey("policies.id"))
+    policy_title: Mapped[str]
+    blind: Mapped[bool]
+
+
+class BandsRow(Base):
+    """Thresholds that a lead applied; the newest are in force."""
+
+    __tablename__ = "bands"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str]
+    actor: Mapped[str]
+    no_signs: Mapped[float]
+    some_signs: Mapped[float]
+    strong_signs: Mapped[float]
+    why: Mapped[str]
+
+
+class UserRow(Base):
+    """Never removed, since what people did is kept under their names; who leaves is disabled."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[Role]
+    password: Mapped[str]
+    """Hashed with argon2, in its own notation."""
+    disabled: Mapped[bool]
+    created_at: Mapped[str]
+
+
+class SessionRow(Base):
+    """Somebody is logged in, until a moment in seconds since 1970."""
+
+    __tablename__ = "sessions"
+
+    token: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 of what the browser keeps."""
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    until_s: Mapped[float]
+
+
+class KeyRow(Base):
+    """A program's way in, under the name and with the role of its user."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    label: Mapped[str]
+    secret: Mapped[str] = mapped_column(unique=True)
+    """SHA-256 of the key."""
+    created_at: Mapped[str]
+    used_at: Mapped[str | None]
+
+
+class AttemptRow(Base):
+    """Somebody tried to log in and was not let in, or not yet, in seconds since 1970."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    """SHA-256 of the name or address: people type passwords in the field for the name."""
+    at_s: Mapped[float]
+
+    __table_args__ = (Index(None, "subject", "at_s"),)
+
+
+class AuditRow(Base):
+    """An entry of the log (`storage.audit`). It points to no row of `reports`, as it outlives them."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    report_id: Mapped[str | None]
+    details: Mapped[str]
+    """Canonical JSON as text: a hash is over bytes."""
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index(None, "report_id", "number"),)
+
+
+class AuditHeadRow(Base):
+    """The end of the log, in the one row that the migration puts there."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class HookRow(Base):
+    """Where a program of the organisation wants to hear what was analysed or decided."""
+
+    __tablename__ = "hooks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+    """As it is: who signs must know it."""
+    events: Mapped[tuple[str, ...]]
+    created_at: Mapped[str]
+    busy_until: Mapped[float]
+    """Until then one sender has this hook to itself; seconds since 1970."""
+    delivered_at: Mapped[str | None]
+    trouble: Mapped[str | None]
+    """Why the last attempt failed, if it did."""
+
+
+class DeliveryRow(Base):
+    """News that a hook has not received yet; gone once it has."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hook_id: Mapped[str] = mapped_column(ForeignKey("hooks.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    body: Mapped[str]
+    attempts: Mapped[int]
+    due_at: Mapped[float]
+    """The next attempt is not made before; seconds since 1970."""
+
+    __table_args__ = (Index(None, "hook_id", "due_at"),)

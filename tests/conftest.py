@@ -6,21 +6,27 @@ import os
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "ORT_DISABLE_TELEMETRY": "1"}
 
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 import pytest
+from sqlalchemy import Connection, text
+
+from storage import open_database, upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 90
+POSTGRESQL = "TELLTALE_TEST_DATABASE_URL"
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,49 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ended = process.wait(20)
         proxy.close()
     assert ended == 0, f"SIGTERM ended the app with {ended}:\n{server.log.read_text()}"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Connection]:
+    """A connection to the server that is lent to tests, where `telltale_template` has all tables."""
+    address = os.environ.get(POSTGRESQL) or _absent(f"no PostgreSQL server; name one in {POSTGRESQL}")
+    engine = open_database(address).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection, _database(connection, "telltale_template") as template:
+        upgrade(template)
+        yield connection
+
+
+DATABASES = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database of this test's own, with all tables, empty: on either of the two that are served."""
+    with new_database(request, tmp_path) as address:
+        yield address
+
+
+@contextmanager
+def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """What a fixture with `DATABASES` for its parameters yields."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{folder / 'data' / 'telltale.db'}"
+        upgrade(address)
+        yield address
+    else:
+        server = request.getfixturevalue("postgresql")
+        with _database(server, f"telltale_{secrets.token_hex(8)}", "TEMPLATE telltale_template") as address:
+            yield address
+
+
+@contextmanager
+def _database(server: Connection, name: str, like: str = "") -> Iterator[str]:
+    """The address of a database that is gone afterwards, whoever still holds a connection to it."""
+    server.execute(text(f"CREATE DATABASE {name} {like}"))
+    try:
+        yield server.engine.url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        server.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def free_port() -> int:

@@ -163,14 +163,24 @@ def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_p
     page.wait_for_function(f"() => ({FRAMES})('analyze') > 20")
 
 
-def test_the_report_can_be_taken_along(visit, glimpse, tmp_path):
+def test_the_report_can_be_taken_along_and_opens_offline(visit, server, glimpse, tmp_path):
     page = visit()
     choose(page, glimpse)
     analyze(page)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Download the report").click()
-    download.value.save_as(tmp_path / "report.json")
-    assert '"verdict"' in (tmp_path / "report.json").read_text()
+    for kind, start in (("json", b"{"), ("html", b"<!doctype html>"), ("pdf", b"%PDF")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download: {kind.upper()}").click()
+        assert download.value.suggested_filename.endswith(f".{kind}")
+        download.value.save_as(tmp_path / f"report.{kind}")
+        assert (tmp_path / f"report.{kind}").read_bytes().startswith(start)
+    alone = page.context.browser.new_context(offline=True).new_page()
+    wrong: list[str] = []
+    alone.on("console", lambda line: wrong.append(line.text))
+    alone.goto((tmp_path / "report.html").as_uri())
+    expect(alone.locator(".headline")).to_be_visible()
+    assert alone.locator("article img").evaluate("image => image.naturalWidth") > 0
+    assert not wrong
+    assert not [file for file in (server.data / "uploads").rglob("*") if file.is_file()]
 
 
 def test_a_clip_can_be_analysed_again_after_the_server_has_deleted_it(visit, server, glimpse):
@@ -260,6 +270,46 @@ def test_the_example_is_one_click_away(visit):
     analyze(page)
     expect(page.locator(".banner")).to_contain_text("example.mp4")
     assert (ROOT / "ui" / "assets" / "example.mp4").is_file()
+
+
+def test_a_german_browser_is_spoken_to_in_german_in_what_is_laid_out_and_in_every_answer(visit, clip):
+    page = visit(locale="de-AT")
+    page.click("#start")
+    expect(page.get_by_role("alert")).to_have_text("Kein Bericht. Wählen Sie zuerst ein Video aus.")
+    choose(page, clip)
+    expect(page.locator("#estimate")).to_contain_text("für eine Person im Bild")
+    page.get_by_text("Weitere Einstellungen").click()
+    page.get_by_label("Schnell", exact=True).check()
+    expect(page.get_by_label("entire")).to_have_count(0)
+    page.click("#start")
+    expect(page.locator("#status")).to_contain_text("Gesichter werden verfolgt", timeout=PATIENCE_MS)
+    expect(page.locator("#analyze-timeline .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".banner")).to_contain_text(
+        re.compile(r"P\(manipuliert\) 0\.\d\d · 90-%-Intervall 0\.\d\d bis")
+    )
+    expect(page.locator(".banner h2")).to_have_text(re.compile("Hinweise|Nicht eindeutig"))
+    for words in ("Zeit im Video", "zusammengefasst", "Insgesamt", "Roh, wie gefunden", "Wärme zeigen", "Befunde"):
+        expect(page.locator(".report:visible")).to_contain_text(words)
+    page.get_by_role("tab", name="Verlauf").click()
+    expect(page.get_by_role("button", name="Bericht zu clip.mp4 öffnen")).to_be_visible()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("button", name="Bericht zu clip.mp4 löschen").click()
+    assert asked == ["Diesen Bericht löschen? Er lässt sich nicht wiederherstellen."]
+    page.get_by_label("Urteil").click()
+    expect(page.get_by_role("option", name="Nicht eindeutig")).to_be_visible()
+    page.get_by_role("tab", name="Detektoren").click()
+    expect(page.locator(".card").first).to_contain_text("Trainiert mit")
+    page.get_by_role("tab", name="Über Telltale").click()
+    expect(page.locator(".about.prose")).to_contain_text("Was die Antworten bedeuten")
+
+
+def test_a_browser_whose_language_is_not_there_is_spoken_to_in_english(visit):
+    page = visit(locale="fr-FR")
+    page.click("#start")
+    expect(page.get_by_role("alert")).to_have_text("No report. Choose a video first.")
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator("#reports")).to_contain_text("No reports yet")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,7 +17,7 @@ from analysis.weighing import reweigh
 from benchmarks.seeded import seeded_state
 from core.contract import as_json
 from core.errors import Cancelled
-from core.settings import ROOT, Settings
+from core.settings import ROOT, Mode, Settings
 from core.types import Frame, Label, Options
 from core.weights import WeightsFile, load_manifest
 from preprocessing.landmarks import FaceMesh
@@ -73,6 +73,14 @@ def test_the_report_is_stored_and_comes_back_as_programs_see_it(report, settings
     assert as_json(store.get(report.id, owner="me")) == as_json(report)
     assert store.find(report.fingerprint, owner="me").id == report.id
     assert as_json(reweigh(store.get(report.id, owner="me"), {}, settings)) == as_json(report), "fused again"
+
+
+def test_what_a_clip_looks_like_is_kept_at_the_moderators_desk_only(report, settings):
+    desk = settings.model_copy(update={"mode": Mode.MODERATION})
+    kept = run(EXAMPLE, desk, thoroughness="fast").likeness
+    assert report.likeness is None
+    assert 0 < len(kept.time_s) <= 21
+    assert np.all(np.diff(kept.time_s) >= 0.5 - 1 / 25)
 
 
 def test_fast_looks_at_the_beginning_only_and_says_so(settings):

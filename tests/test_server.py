@@ -49,7 +49,8 @@ def _nothing_stays(server: Server) -> Iterator[None]:
 def test_a_clip_becomes_a_report_with_all_that_the_contract_names(report: dict[str, Any]):
     assert set(report) == {
         *("id", "created_at", "app_version", "fingerprint", "settings", "video", "verdict", "tracks", "findings"),
-        *("warnings", "timings_s", "device", "exhibits", "occlusions", "trials", "from_store"),
+        *("warnings", "timings_s", "device", "exhibits", "occlusions", "trials", "thresholds", "references"),
+        *("provenance", "from_store"),
     }
     assert report["video"]["frames_decoded"] == report["video"]["frames"] == 100
     assert report["video"]["name"] == "good.mp4"
@@ -64,9 +65,32 @@ def test_a_clip_becomes_a_report_with_all_that_the_contract_names(report: dict[s
 def test_the_same_file_is_answered_from_the_store_at_once_and_says_so(call: Call, clip: Path, report: dict[str, Any]):
     again = call(handle_file(str(clip)), api_name="/analyze")
     assert again == report | {"from_store": True}
-    assert call(report["id"], api_name="/report") | {"from_store": False} == report
+    kept = call(report["id"], api_name="/report")
+    assert {name: kept[name] for name in report if name != "from_store"} | {"from_store": False} == report
     other = call(handle_file(str(clip)), thoroughness="fast", api_name="/analyze")
     assert not other["from_store"]
+
+
+@pytest.mark.parametrize(("format", "start"), [("html", b"<!doctype html>"), ("pdf", b"%PDF-")])
+def test_a_report_comes_as_a_document_to_its_owner_only(
+    server: Server, call: Call, report: dict[str, Any], format, start
+):
+    document = Path(call(report["id"], format, api_name="/report"))
+    assert document.name == f"telltale-{report['id'][:8]}.{format}"
+    assert document.read_bytes().startswith(start)
+    (served,) = [path for path in (server.data / "uploads").rglob("*") if path.is_file()]
+    served.unlink()
+    with pytest.raises(Exception, match="another visitor"):
+        visitor(server)(report["id"], format, api_name="/report")
+
+
+def test_the_evidence_in_json_names_weights_limits_and_hashes(call: Call, report: dict[str, Any]):
+    evidence = call(report["id"], api_name="/report")["evidence"]
+    assert evidence["sha256"] == {"file": report["video"]["sha256"], "log": None}
+    assert [method["weights"]["id"] for method in evidence["methods"]] == ["lrnet/telltale"]
+    assert all(method["limits"] for method in evidence["methods"])
+    with pytest.raises(Exception, match="no format called 'docx'; choose among: json, html, pdf"):
+        call(report["id"], "docx", api_name="/report")
 
 
 def test_the_history_lists_and_filters(call: Call, report: dict[str, Any]):

@@ -15,17 +15,23 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select, text
 
 from core.errors import AppError, ReportNotFound
+from core.people import Role, User
+from core.reviewing import Decision, Policy
+from core.settings import Settings
 from core.types import (
     Contributions,
     Exhibit,
     Finding,
     Label,
+    Likeness,
     Motion,
     Occlusion,
     Options,
     Person,
+    Provenance,
     Quality,
     Report,
+    Thresholds,
     Trial,
     UsedWeights,
     Verdict,
@@ -33,7 +39,9 @@ from core.types import (
     Weighing,
 )
 from storage import History, HistoryRow, ReportStore, database, upgrade
-from storage.tables import Base
+from storage.reports import GOES
+from storage.reviews import ReviewStore
+from storage.tables import Base, ReportRow
 
 ANNA, BERT = "anna", "bert"
 
@@ -91,6 +99,10 @@ EXHIBIT = Exhibit(
 
 OCCLUSION = Occlusion(track_id=7, region="mouth", fake=0.1 + 0.2, hidden=1 / 7, moved={"lipforensics/own": -1 / 3})
 
+PROVENANCE = Provenance(
+    *("broken", "Anna", "2026-01-02T03:04:05Z", "Paint 1", "holiday", ("c2pa.edited",), ("beach.jpg",), ("changed",))
+)
+
 UNCALIBRATED = Finding("lrnet", "entire", 3, "scored", time_s=(0.5,), scores=(0.75,))
 
 REPORT = Report(
@@ -112,6 +124,10 @@ REPORT = Report(
         Trial("scaled", None, Label.SOME_SIGNS, 0.61, "It moved."),
         Trial("re-encoded", 7, Label.NOT_ASSESSED, None, "Too blurred."),
     ),
+    thresholds=Thresholds(0.8, 0.6, 1 / 3),
+    references=("12" * 32, "34" * 32),
+    provenance=PROVENANCE,
+    likeness=Likeness(np.float32([0.04, 1 / 3]), np.arange(16, dtype=np.uint8).reshape(2, 8)),
 )
 
 BARE = Report(
@@ -131,25 +147,18 @@ BARE = Report(
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    address = f"sqlite:///{tmp_path / 'data' / 'telltale.db'}"
-    upgrade(address)
-    return address
+def store(database_url: str) -> ReportStore:
+    return ReportStore(database_url)
 
 
-@pytest.fixture
-def store(url: str) -> ReportStore:
-    return ReportStore(url)
-
-
-def test_migrations_end_at_the_very_schema_the_tables_declare(url):
-    with connected(url) as connection:
+def test_migrations_end_at_the_very_schema_the_tables_declare(database_url):
+    with connected(database_url) as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(store):
     records = (REPORT, REPORT.options, REPORT.verdict, PERSON, PERSON.verdict, PERSON.quality, FINDING, EXHIBIT)
-    for record in (*records, REPORT.trials[0]):
+    for record in (*records, REPORT.trials[0], PROVENANCE):
         assert not at_default(record)
 
     store.add(REPORT, owner=ANNA)
@@ -158,6 +167,8 @@ def test_a_report_whose_every_field_differs_from_its_default_comes_back_whole(st
     assert back == REPORT
     assert kinds(asdict(back)) == kinds(asdict(REPORT))
     assert [person.motion is None for person in back.tracks] == [False, True]
+    np.testing.assert_array_equal(back.likeness.time_s, REPORT.likeness.time_s)
+    np.testing.assert_array_equal(back.likeness.hashes, REPORT.likeness.hashes)
 
 
 def test_a_report_without_anything_optional_comes_back_whole(store):
@@ -183,12 +194,17 @@ def test_a_heat_map_keeps_its_shape_and_its_values_within_the_stated_error(store
     assert np.abs(back - EXHIBIT.heat).max() <= 1 / 510
 
 
-def test_a_deleted_report_leaves_no_row_in_any_table(url, store):
+def test_a_deleted_report_leaves_no_row_in_any_table(database_url, store):
     store.add(REPORT, owner=ANNA)
-    with connected(url) as connection:
-        assert all(rows(connection).values())
+    reviews, lead = ReviewStore(database_url, Settings.from_env({})), User("lea", Role.LEAD)
+    reviews.keep_policy(lead, Policy("P", "A policy", ""))
+    reviews.give_opinion(REPORT.id, lead, Decision.MANIPULATED)
+    reviews.decide(REPORT.id, lead, Decision.MANIPULATED, "P")
+    with connected(database_url) as connection:
+        kept = rows(connection)
+        assert all(kept[part.__tablename__] for part in (ReportRow, *GOES))
     store.delete(REPORT.id, owner=ANNA)
-    with connected(url) as connection:
+    with connected(database_url) as connection:
         assert not any(rows(connection).values())
 
 
@@ -303,8 +319,17 @@ def test_reports_added_by_several_threads_at_once_are_all_kept(store):
     assert store.history(owner=ANNA).total == threads * each
 
 
-def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, store, tmp_path, monkeypatch):
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """An embedded database, for what only that one does."""
+    address = f"sqlite:///{tmp_path / 'file' / 'telltale.db'}"
+    upgrade(address)
+    return address
+
+
+def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(file_url, tmp_path, monkeypatch):
     """With foreign keys on, dropping the old `reports` would take every person and finding along."""
+    store = ReportStore(file_url)
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "100% new")
     (migrations / "versions" / "9999_rebuild.py").write_text(
@@ -313,14 +338,14 @@ def test_an_upgrade_that_rebuilds_a_table_keeps_the_rows_that_hang_on_it(url, st
     )
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
 
-    upgrade(url)
+    upgrade(file_url)
 
-    with connected(url) as connection:
+    with connected(file_url) as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     assert store.get(REPORT.id, owner=ANNA) == REPORT
 
 
-def test_a_failed_upgrade_leaves_the_database_as_it_was(url, store, tmp_path, monkeypatch):
+def test_a_failed_upgrade_leaves_the_database_as_it_was(database_url, store, tmp_path, monkeypatch):
     store.add(REPORT, owner=ANNA)
     migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations")
     (migrations / "versions" / "9999_break.py").write_text(
@@ -330,17 +355,17 @@ def test_a_failed_upgrade_leaves_the_database_as_it_was(url, store, tmp_path, mo
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
 
     with pytest.raises(Exception, match="no_such_table"):
-        upgrade(url)
+        upgrade(database_url)
 
     assert store.get(REPORT.id, owner=ANNA) == REPORT
 
 
-def test_an_embedded_file_is_in_wal_mode_and_survives_a_second_start(url, store):
-    store.add(REPORT, owner=ANNA)
-    upgrade(url)
-    with connected(url) as connection:
+def test_an_embedded_file_is_in_wal_mode_and_survives_a_second_start(file_url):
+    ReportStore(file_url).add(REPORT, owner=ANNA)
+    upgrade(file_url)
+    with connected(file_url) as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
-    assert ReportStore(url).get(REPORT.id, owner=ANNA) == REPORT
+    assert ReportStore(file_url).get(REPORT.id, owner=ANNA) == REPORT
 
 
 def newest(migrations: Path) -> str:
@@ -374,6 +399,10 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def rows(connection: Connection) -> dict[str, int]:
-    return {
-        name: connection.scalar(select(func.count()).select_from(table)) for name, table in Base.metadata.tables.items()
-    }
+    """How many rows each table holds that hangs on `reports`, and that table itself."""
+    hanging = ["reports"]
+    for table in Base.metadata.sorted_tables:
+        if {key.column.table.name for key in table.foreign_keys} & set(hanging):
+            hanging.append(table.name)
+    tables = (Base.metadata.tables[name] for name in hanging)
+    return {table.name: connection.scalar(select(func.count()).select_from(table)) for table in tables}

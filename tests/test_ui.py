@@ -32,18 +32,22 @@ from core.types import (
     Weighing,
 )
 from core.weights import load_manifest
+from core.words import LANGUAGES, in_language, say
 from detectors import choices
 from preprocessing.video import Claim
 from storage import History, HistoryRow, ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
-from ui.about import TEXT
+from ui.about import about as about_text
+from ui.document import Format, write_document
 from ui.estimate import about, measure, told_before
 from ui.history import history_table
-from ui.messages import BANDS, BUG, Refusal, clock, duration, friendly, told
+from ui.languages import TEXTS
+from ui.messages import Refusal, band_name, clock, duration, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
+from ui.rights import VISITOR_HEADER, visitor
 from ui.uploads import discard
-from ui.visit import VISITOR_HEADER, Answer, Desk, visitor
+from ui.visit import Answer, Desk
 from ui.weighing import panel, preview
 
 TAG = '<img src=x onerror="alert(1)">'
@@ -138,6 +142,12 @@ def page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     _, address, _ = blocks.launch(**launch_options(desk.settings), quiet=True, prevent_thread_lock=True)
     yield address
     blocks.close(verbose=False)
+
+
+def laid_out(text: object) -> str:
+    """What an English browser shows of a text that is the same for everybody."""
+    english = TEXTS.translations["en"]
+    return next((english[key] for key in english if key in str(text)), str(text))
 
 
 def last(steps: Iterator[Any]) -> Any:
@@ -243,7 +253,10 @@ def test_an_error_for_people_is_one_sentence_and_a_bug_does_not_show(caplog):
         yield "working"
         raise error
 
-    for error, sentence in ((WeightsError("Fetch them."), "Fetch them."), (KeyError("secret detail"), BUG)):
+    for error, sentence in (
+        (WeightsError("Fetch them."), "Fetch them."),
+        (KeyError("secret detail"), say("messages.bug")),
+    ):
         with pytest.raises(gr.Error) as seen:
             friendly(handler)(error)
         assert (seen.value.message, seen.value.print_exception) == (sentence, False)
@@ -327,9 +340,22 @@ def test_how_far_the_number_moved_is_shown_beside_it_for_the_video_and_for_each_
     assert "Looked at again" not in banner(report()) + cards(report())
 
 
-def test_no_word_on_the_page_calls_a_video_real():
-    words = " ".join([*BANDS.values(), TEXT]).lower()
-    assert not {"authentic", "real", "real."} & set(words.split())
+def test_no_word_on_the_page_calls_a_video_real(desk):
+    for code in LANGUAGES:
+        with in_language(code):
+            words = " ".join([*map(band_name, Label), about_text(desk.settings)]).lower()
+        assert not {"authentic", "real", "real.", "authentisch", "echt", "echt."} & set(words.split())
+
+
+def test_a_document_is_in_english_whoever_asks_for_it():
+    def write(format: Format) -> bytes:
+        return write_document(report(), format, made_at="2025-01-01T00:00:00+00:00")
+
+    for format in (Format.JSON, Format.HTML):
+        english = write(format)
+        assert b"Some signs of manipulation" in english
+        with in_language("de"):
+            assert write(format) == english
 
 
 def test_times_read_as_people_write_them():
@@ -386,10 +412,11 @@ def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_
     ]
     monkeypatch.setattr("ui.analyze.choices", lambda *_: offered)
     blocks = build(desk).blocks.values()
-    (regions,) = (b for b in blocks if isinstance(b, gr.CheckboxGroup) and b.label == "Regions of the face")
+    (regions,) = (b for b in blocks if isinstance(b, gr.CheckboxGroup) and laid_out(b.label) == "Regions of the face")
     assert regions.visible
-    assert {name for name, _ in regions.choices} == ready
-    (greyed,) = (b.value for b in blocks if isinstance(b, gr.HTML) and "Regions without weights" in str(b.value))
+    assert {laid_out(name) for name, _ in regions.choices} == ready
+    values = (laid_out(b.value) for b in blocks if isinstance(b, gr.HTML))
+    (greyed,) = (value for value in values if "Regions without weights" in value)
     assert [f"disabled> {region}<" in greyed for region in ("mouth", "rest", "eyes")] == [True, True, False]
     assert "dsp_fwa/bida-uadfv" in greyed
 

@@ -1,5 +1,6 @@
 """Decoding: presentation times, rotation, limits, and files made to mislead."""
 
+from dataclasses import asdict
 from fractions import Fraction
 
 import av
@@ -8,6 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.settings import Settings
+from preprocessing import decoding
 from preprocessing.ahead import ahead
 from preprocessing.video import Tally, decode, probe, read_claim
 
@@ -68,9 +70,11 @@ def test_probe_tells_what_the_container_claims(tmp_path):
 
 def test_a_claim_is_what_the_header_says_and_nothing_is_decoded_for_it(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", times=range(50))
-    monkeypatch.setattr("preprocessing.video._decoded", lambda *_: pytest.fail("it was decoded"))
     claim = read_claim(path, settings=SETTINGS)
     assert (claim.length_s, claim.rate_hz) == (pytest.approx(2.0, abs=0.05), 25.0)
+    monkeypatch.setattr(decoding, "_decoded", lambda *_: pytest.fail("it was decoded"))
+    task = decoding.Task(str(path), "claim", SETTINGS.max_seconds, SETTINGS.max_side_px)
+    assert list(decoding.answer(task, None)) == [asdict(claim)]
 
 
 def test_a_header_that_claims_too_much_or_nothing_is_not_believed(tmp_path):

@@ -134,6 +134,14 @@ def labels_of(clips: Sequence[Clip]) -> Labels:
     )
 
 
+def facts(clip: Clip) -> tuple[float, float]:
+    """Bytes of the file per pixel of all its frames, and frames a second; NaN where the container does not say."""
+    with av.open(str(clip.path)) as container:
+        video = container.streams.video[0]
+        pixels, rate_hz = video.frames * video.width * video.height, video.average_rate
+    return clip.path.stat().st_size / pixels if pixels else np.nan, float(rate_hz) if rate_hz else np.nan
+
+
 def extract(
     clips: Sequence[Clip], forms: Iterable[str], cache: Path, settings: Settings, looks: Sequence[Look] = ()
 ) -> list[tuple[str, str, str]]:

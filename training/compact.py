@@ -128,7 +128,7 @@ def fit(collection: Collection, region: str, recipe: Recipe, where: np.ndarray) 
     if recipe.weights == "alike":
         beta, bias = expected / np.sqrt(np.abs(expected).sum()), 0.0
     else:
-        beta, bias = _logistic(x, fake, weight, recipe.ridge, expected if recipe.weights == "signed" else None)
+        beta, bias = logistic(x, fake, weight, recipe.ridge, expected if recipe.weights == "signed" else None)
     genuine = np.stack([np.nanmean(cues[~fake], axis=0), np.nanstd(cues[~fake], axis=0) + 1e-6])
     return Model(low, high, centre, usual, slopes, beta / spread, bias, genuine)
 
@@ -168,7 +168,7 @@ def _slopes(conditions: np.ndarray, cues: np.ndarray, weight: np.ndarray) -> np.
     return slopes
 
 
-def _logistic(
+def logistic(
     x: np.ndarray, fake: np.ndarray, weight: np.ndarray, ridge: float, signs: np.ndarray | None
 ) -> tuple[np.ndarray, float]:
     """Weights (k,) and bias of a ridge logistic regression; with `signs` (k,) none goes against its sign, 0 stays 0."""

@@ -56,7 +56,7 @@ def write_card(results: Results) -> str:
             "One linear model for each of the five regions of the face, of named cues: what the face has that its "
             "surroundings and its neighbouring frames have not. Made by `training/compact.py`, which wrote this page.",
             "## What to expect",
-            _judge(rows),
+            expect(rows, FUSED),
             "## Clip AUC, one source left out at a time",
             "Sources are origin repositories, joined where they share a person or a pair; intervals (95 %) draw whole "
             "sources. Size-matched: the mean over thirds of face width. Pairs: how often a manipulated clip scores "
@@ -97,8 +97,9 @@ def write_card(results: Results) -> str:
     )
 
 
-def _judge(rows: Sequence[Row]) -> str:
-    (overall,) = (row for row in rows if row.name == FUSED and row.family == ALL)
+def expect(rows: Sequence[Row], name: str) -> str:
+    """In words what the scores of this name are worth, and of which goals they fall short."""
+    (overall,) = (row for row in rows if row.name == name and row.family == ALL)
     matched, plain = overall.measures["size_matched_auc"], overall.measures["auc"]
     worth = (
         "That cannot be told from chance: do not expect it to tell manipulated footage from genuine"
@@ -109,7 +110,7 @@ def _judge(rows: Sequence[Row]) -> str:
     )
     missed = []
     for family, measured, goal in GOALS:
-        found = next((r for r in rows if r.name == FUSED and r.family == family), None)
+        found = next((r for r in rows if r.name == name and r.family == family), None)
         if found and found.measures[measured].value < goal:
             missed.append(f"{_plain(family)} {goal:.2f}, reached {found.measures[measured].value:.2f}")
     hopes = f" It was hoped for more (size-matched AUC: {'; '.join(missed)})." if missed else ""

@@ -6,15 +6,20 @@ from typing import Any
 import gradio as gr
 
 from core.settings import Settings
-from core.types import Report
+from storage.users import UserStore
 from ui.about import about_tab
+from ui.accounts import accounts_tab, greeting, masthead
 from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.history import history_tab
+from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
+from ui.login import guarded
 from ui.messages import QUICK
+from ui.quality import quality_tab
+from ui.queue import queue_tab
 from ui.uploads import keep_uploads_apart
-from ui.visit import Desk, new_secret, visitor
+from ui.visit import Desk, new_secret
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -25,34 +30,44 @@ SWEEP_S, KEEP_S = 300, 3600
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
     keep_uploads_apart()
+    answer_in_the_visitors_language()
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
         page.load(new_secret, secret, secret, **QUICK)
-        gr.HTML(
-            '<header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation in video, '
-            "and shows where, when and by which method.</p></header>"
-        )
-
-        def find(report_id: str, secret: str | None, request: gr.Request) -> Report:
-            return desk.store.get(report_id, owner=visitor(secret, request))
+        head = gr.HTML(everywhere(masthead))
+        if desk.users:
+            page.load(greeting(desk), None, head, **QUICK)
 
         with gr.Tabs():
-            with gr.Tab("Analyze"):
-                analyze_tab(desk, secret, find)
-            with gr.Tab("History") as history:
-                history_tab(desk, secret, find, opened=history)
-            with gr.Tab("Detectors"):
+            with gr.Tab(said("page.analyze")):
+                analyze_tab(desk, secret, desk.report)
+            if desk.queue:
+                with gr.Tab(said("page.queue"), elem_id="queue-tab") as queue:
+                    queue_tab(desk, secret, desk.report, opened=queue)
+                with gr.Tab(said("page.quality")) as quality:
+                    quality_tab(desk, opened=quality)
+            else:
+                # At the desk, the queue lists everything there is.
+                with gr.Tab(said("page.history")) as history:
+                    history_tab(desk, secret, desk.report, opened=history)
+            with gr.Tab(said("page.detectors")):
                 detectors_tab(desk)
-            with gr.Tab("About"):
+            with gr.Tab(said("page.about_tab")):
                 about_tab(desk.settings)
+            if desk.users:
+                with gr.Tab(said("page.account")) as account:
+                    accounts_tab(desk, desk.users, opened=account)
         endpoints(desk)
     # With `api_open`, a request could run beside the analysis that has its turn.
     return page.queue(max_size=desk.settings.waiting, api_open=False)
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere."""
+def launch_options(settings: Settings, users: UserStore | None = None) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere.
+
+    With `users`, nobody else is let in.
+    """
     theme = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
     )
@@ -61,7 +76,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     theme.set(body_text_color_subdued_dark="*neutral_400", block_info_text_color_dark="*neutral_400")
     # Not through `css=`, which reaches the inside of the page only and breaks selectors that hold a comma.
     style = f"<style>{(ASSETS / 'telltale.css').read_text(encoding='utf-8')}</style>"
-    script = f"<script>{(ASSETS / 'telltale.js').read_text(encoding='utf-8')}</script>"
+    scripts = ["telltale.js", "queue.js"] if settings.moderated else ["telltale.js"]
+    script = "".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in scripts)
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -76,4 +92,6 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api"],
         "theme": theme,
         "head": style + script,
+        "i18n": TEXTS,
+        **(guarded(users) if users else {}),
     }

@@ -1,39 +1,36 @@
 """The tab Analyze: a clip in, a verdict out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
+from core.words import say
 from detectors import Choice, choices
+from plots.style import region_name
 from preprocessing.landmarks import landmark_backends
 from preprocessing.video import Claim
 from ui.estimate import measure, told_before
 from ui.exhibits import Find
-from ui.markup import each
-from ui.messages import QUICK, Refusal, duration, told
+from ui.languages import everywhere, said
+from ui.markup import announced, each, hint
+from ui.messages import QUICK, Refusal, duration, friendly, refused, told
 from ui.result import ReportView
+from ui.rights import allow
 from ui.uploads import discard, several_files
 from ui.visit import Answer, Desk
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
-EXAMPLE_TEXT = (
-    "Made for this page from a public-domain portrait of an astronaut, set in gentle motion. From the sixth second on "
-    "the inner face is cut out, altered a little and blended back."
-)
-WAITING = "Waiting for its turn"
-FULL = "Too many people are waiting for an analysis just now; try again in a few minutes."
-STOPPED = Markup('<p class="hint" role="status">Stopped. The uploaded file was deleted from the server.</p>')
 
 ANALYSES = "analyses"
 """Concurrency group of everything that analyses: page and programs wait in one line."""
-
-FROM_STORE = "You had this very file analysed before, with the same settings and weights: this is the report made then."
 
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
@@ -43,54 +40,61 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             video = gr.Video(
-                label="Video", sources=["upload"], format=None, autoplay=False, elem_id="clip", height=360, buttons=[]
+                label=said("analyze.video"),
+                sources=["upload"],
+                format=None,
+                autoplay=False,
+                elem_id="clip",
+                height=360,
+                buttons=[],
             )
-            gr.HTML(_limits(desk.settings))
+            gr.HTML(everywhere(lambda: _limits(desk.settings)))
         with gr.Column(scale=2, min_width=300):
             detectors = gr.CheckboxGroup(
                 [(c.card.title + f" ({c.set})", c.set) for c in ready.values()],
                 value=list({c.card.name: c.set for c in reversed(ready.values()) if c.alone().ready}.values())[::-1],
-                label="Detectors",
-                info="Each one judges by itself; what they say is then weighed together. None chosen means all.",
+                label=said("analyze.detectors"),
+                info=said("analyze.detectors_info"),
             )
             absent = {c.set: (f"{c.card.title} ({c.set})", c.reason) for c in reversed(offered)}
-            _greyed([absent[name] for name in reversed(absent) if name not in ready], "Detectors not on this machine")
-            with gr.Accordion("More settings", open=False):
+            missing = [absent[name] for name in reversed(absent) if name not in ready]
+            _if_any(lambda: _greyed(say("analyze.detectors_absent"), missing))
+            with gr.Accordion(said("analyze.more"), open=False):
                 regions = gr.CheckboxGroup(
-                    parts,
-                    label="Regions of the face",
-                    info="For detectors that know several. None chosen means all.",
+                    [(everywhere(partial(region_name, part)), part) for part in parts],
+                    label=said("analyze.regions"),
+                    info=said("analyze.regions_info"),
                     visible=len(parts) > 1,
                 )
-                _greyed(_without_weights(offered, parts), "Regions without weights on this machine")
+                _if_any(lambda: _greyed(say("analyze.regions_absent"), _without_weights(offered, parts)))
                 thoroughness = gr.Radio(
-                    [(t.capitalize(), t) for t in get_args(Thoroughness)],
+                    [(said(f"thoroughness.{t}"), t) for t in get_args(Thoroughness)],
                     value="standard",
-                    label="Thoroughness",
-                    info="How much of a long video is looked at, and at how many frames. Thorough also tries whether "
-                    "the verdict holds when the clip is encoded again or made smaller.",
+                    label=said("analyze.thoroughness"),
+                    info=said("analyze.thoroughness_info"),
                 )
                 landmarks = gr.Radio(
                     [(b.title, b.name) for b in backends if not b.reason],
                     value=backends[0].name,
-                    label="Landmarks",
-                    info="What finds the points of the face.",
+                    label=said("analyze.landmarks"),
+                    info=said("analyze.landmarks_info"),
                 )
-                _greyed([(b.title, b.reason) for b in backends if b.reason], "Landmarks not on this machine")
+                without = [(b.title, b.reason) for b in backends if b.reason]
+                _if_any(lambda: _greyed(say("analyze.landmarks_absent"), without))
                 references = several_files(
-                    label="Genuine clips of the same person and camera (optional)",
+                    label=said("analyze.references"),
                     file_types=["video"],
                     height=120,
                 )
-                gr.HTML('<p class="hint">How much higher than usual they score is taken off the result.</p>')
+                gr.HTML(everywhere(lambda: hint(say("analyze.references_info"))))
             with gr.Row():
-                start = gr.Button("Analyze", variant="primary", elem_id="start")
-                cancel = gr.Button("Cancel", interactive=False, elem_id="cancel")
+                start = gr.Button(said("analyze.start"), variant="primary", elem_id="start")
+                cancel = gr.Button(said("analyze.cancel"), interactive=False, elem_id="cancel")
             estimate = gr.HTML(elem_id="estimate")
             status = gr.HTML(elem_id="status")
-            example = gr.Button("Use the example clip", size="sm", elem_id="example", visible=EXAMPLE.exists())
-            gr.HTML(Markup('<p class="hint">{}</p>').format(EXAMPLE_TEXT), visible=EXAMPLE.exists())
-    view = ReportView("analyze", find, secret, desk.settings, over_time=" Click the chart to move the player there.")
+            example = gr.Button(said("analyze.example"), size="sm", elem_id="example", visible=EXAMPLE.exists())
+            gr.HTML(everywhere(lambda: hint(say("analyze.example_info"))), visible=EXAMPLE.exists())
+    view = ReportView("analyze", find, secret, desk, with_player=True)
 
     def run(
         upload: str | None,
@@ -110,16 +114,23 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                 case Refusal():
                     yield {status: _refused(step)} | idle
                 case Answer():
-                    yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
+                    note = say("analyze.from_store") if step.from_store else ""
+                    yield {status: ""} | idle | view.show(step.report, note)
+
+    def wait() -> dict[Any, Any]:
+        return {status: _bar(Progress(say("analyze.waiting"), 0.0))} | busy | view.hide()
 
     def turn_away(shown: str) -> dict[Any, Any]:
         # A cancelled analysis comes here as well; it has said so already.
-        return ({status: _refused(Refusal(FULL))} if WAITING in shown else {}) | idle
+        waits = escape(say("analyze.waiting")) in shown
+        return ({status: _refused(Refusal(say("analyze.full")))} if waits else {}) | idle
 
-    def stop(upload: str | None, genuine: list[str]) -> dict[Any, Any]:
+    @friendly
+    def stop(upload: str | None, genuine: list[str], request: gr.Request) -> dict[Any, Any]:
+        allow(desk, request, Role.REVIEWER)
         # An analysis that waits for its turn has no end at which its files would go.
         discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
-        return {status: STOPPED} | idle
+        return {status: announced(say("analyze.stopped"))} | idle
 
     def foretell(
         clip: Claim | Refusal | None,
@@ -132,14 +143,21 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         options = Options(tuple(names), tuple(regions), thoroughness, landmarks)
         return told_before(clip, others, options, desk)
 
-    def measure_all(uploads: list[str]) -> list[Claim]:
+    @friendly
+    def measure_clip(upload: str | None, request: gr.Request) -> Claim | Refusal | None:
+        allow(desk, request, Role.REVIEWER)
+        return measure(upload, desk)
+
+    @friendly
+    def measure_all(uploads: list[str], request: gr.Request) -> list[Claim]:
+        allow(desk, request, Role.REVIEWER)
         return [found for upload in uploads if isinstance(found := measure(upload, desk), Claim)]
 
     # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
     clip, others = gr.State(None), gr.State([])
     asked = [clip, others, detectors, regions, thoroughness, landmarks]
     measured = (
-        video.change(lambda upload: measure(upload, desk), video, clip, **QUICK),
+        video.change(measure_clip, video, clip, **QUICK),
         references.change(measure_all, references, others, **QUICK),
     )
     for event in measured:
@@ -152,7 +170,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
-        lambda: {status: _bar(Progress(WAITING, 0.0))} | busy | view.hide(),
+        wait,
         None,
         [status, start, cancel, *view.outputs],
         **QUICK,
@@ -180,33 +198,40 @@ def _served(path: Path) -> str:
 
 
 def _limits(settings: Settings) -> Markup:
-    return Markup(
-        '<p class="hint">Up to {:.0f} MB, {} and {} px a side. The file is deleted from the server as soon as its '
-        "analysis ends.</p>"
-    ).format(settings.max_mb, duration(settings.max_seconds), settings.max_side_px)
+    limits = say(
+        "analyze.limits",
+        max_mb=f"{settings.max_mb:.0f}",
+        length=duration(settings.max_seconds),
+        max_side_px=settings.max_side_px,
+    )
+    return hint(limits) + Markup('<p class="unplayable">{}</p>').format(say("analyze.unplayable"))
 
 
-def _without_weights(offered: list[Choice], parts: list[str]) -> list[tuple[str, str | None]]:
+def _without_weights(offered: list[Choice], parts: list[str]) -> list[tuple[str, str]]:
     """The regions of which nothing is ready, each with the sets of weights that would look at it."""
     sets: dict[str, list[str]] = {}
     for choice in offered:
         if choice.weights.region not in parts:
             sets.setdefault(choice.weights.region, []).append(choice.set)
     return [
-        (region, f"Looked at with {', '.join(dict.fromkeys(names))}; the tab Detectors says what each of these needs.")
+        (region_name(region), say("analyze.region_absent", sets=", ".join(dict.fromkeys(names))))
         for region, names in sets.items()
     ]
 
 
-def _greyed(choices: list[tuple[str, str | None]], what: str) -> None:
-    """Lists what cannot be chosen here, each with its reason."""
+def _if_any(draw: Callable[[], Markup]) -> None:
+    if draw():
+        gr.HTML(everywhere(draw))
+
+
+def _greyed(what: str, choices: Sequence[tuple[str, str | None]]) -> Markup:
+    """Lists what cannot be chosen here, each with its reason; empty where everything can."""
+    if not choices:
+        return Markup("")
     item = '<li><label><input type="checkbox" disabled> {}</label><p>{}</p></li>'
-    if choices:
-        gr.HTML(
-            Markup('<details class="greyed"><summary>{} ({})</summary><ul>{}</ul></details>').format(
-                what, len(choices), each(item, choices)
-            )
-        )
+    return Markup('<details class="greyed"><summary>{} ({})</summary><ul>{}</ul></details>').format(
+        what, len(choices), each(item, choices)
+    )
 
 
 def _bar(progress: Progress) -> Markup:
@@ -217,4 +242,4 @@ def _bar(progress: Progress) -> Markup:
 
 
 def _refused(refusal: Refusal) -> Markup:
-    return Markup('<p class="refused" role="alert"><strong>No report.</strong> {}</p>').format(refusal.sentence)
+    return refused(Markup("<strong>{}</strong> {}").format(say("analyze.no_report"), refusal.sentence))

@@ -1,25 +1,38 @@
 """What programs call: the endpoints of the design, with the same errors people get."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from analysis.costs import cost_of, costs
 from core.contract import as_json
 from core.errors import InputError
+from core.people import Role
 from core.types import Label, Options, Thoroughness
 from detectors import choices
 from detectors.engines import device
 from ui.analyze import ANALYSES
+from ui.document import Format, file_name, read_format
 from ui.messages import friendly
-from ui.uploads import several_files
-from ui.visit import Answer, Desk, visitor
+from ui.queue import asked
+from ui.reviewing import rule
+from ui.rights import require, whose
+from ui.similar import as_rows, sightings
+from ui.uploads import put_apart, several_files
+from ui.visit import Answer, Desk
+
+
+def plain_json(record: Any) -> dict[str, Any]:
+    """A record as plain dicts, lists, strings and numbers."""
+    return dict(json.loads(json.dumps(asdict(record))))
 
 
 def endpoints(desk: Desk) -> None:
-    """`/analyze`, `/detectors`, `/report` and `/history`."""
+    """`/analyze`, `/detectors`, `/report`, `/history`; at the moderators' desk also `/review`, `/queue`, `/similar`."""
 
     @friendly
     def analyze(
@@ -62,8 +75,16 @@ def endpoints(desk: Desk) -> None:
         ]
 
     @friendly
-    def report(id: str, request: gr.Request) -> dict[str, Any]:
-        return as_json(desk.store.get(id, owner=visitor(None, request)))
+    def report(id: str, request: gr.Request, format: str = "json") -> dict[str, Any]:
+        wanted, found = read_format(format), desk.report(id, None, request)
+        if desk.queue:
+            desk.queue.note_view(id, require(desk, request, Role.VIEWER))
+        document = desk.document(found, wanted)
+        if wanted is Format.JSON:
+            return dict(json.loads(document))
+        # A file, and not bytes in the answer, for that is what clients know to fetch; it is swept up with old uploads.
+        path = put_apart(file_name(found, wanted), document, desk.settings.uploads)
+        return FileData(path=str(path), orig_name=path.name).model_dump()
 
     @friendly
     def history(
@@ -71,8 +92,42 @@ def endpoints(desk: Desk) -> None:
     ) -> dict[str, Any]:
         if label and label not in list(Label):
             raise InputError(f"There is no verdict called {label!r}; choose among: {', '.join(Label)}.")
-        wanted = Label(label) if label else None
-        return asdict(desk.store.history(owner=visitor(None, request), page=page, label=wanted, text=text or None))
+        wanted, owner = Label(label) if label else None, whose(desk, None, request)
+        if desk.queue and (user := require(desk, request, Role.VIEWER)) and desk.queue.blinds(user):
+            raise InputError("Scores are kept back until you have given your opinion; ask /queue instead.")
+        return asdict(desk.store.history(owner=owner, page=page, label=wanted, text=text or None))
+
+    @friendly
+    def review(
+        request: gr.Request, id: str, decision: str, policy: str, note: str = "", second: bool = False
+    ) -> dict[str, Any]:
+        user = require(desk, request, Role.REVIEWER)
+        rule(desk, user, id, decision, policy, note, ask_second=second)
+        return plain_json(desk.reviews.review(id, user))
+
+    @friendly
+    def queue(
+        request: gr.Request,
+        show: str = "to do",
+        text: str = "",
+        order: str = "oldest",
+        label: str = "",
+        detector: str = "",
+        persons: str = "",
+        since: str = "",
+        until: str = "",
+        reviewer: str = "",
+        after: str = "",
+    ) -> dict[str, Any]:
+        user = require(desk, request, Role.VIEWER)
+        wanted, chosen = asked(user, (show, text, order, label, detector, persons, since, until, reviewer))
+        return plain_json(desk.reviews.queue(user, wanted, chosen, after=after or None))
+
+    @friendly
+    def similar(id: str, request: gr.Request) -> list[dict[str, Any]]:
+        user = require(desk, request, Role.VIEWER)
+        desk.report(id, None, request)  # not from who has to give an opinion on this clip first
+        return as_rows(sightings(desk, id, user))
 
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
@@ -100,5 +155,19 @@ def endpoints(desk: Desk) -> None:
         api_description="Every set of weights of every detector, ready or not.",
         queue=False,
     )
-    gr.api(report, api_name="report", api_description="One of your reports.", queue=False)
+    gr.api(
+        report,
+        api_name="report",
+        api_description="One of your reports as evidence: in json, or an html or pdf file.",
+        queue=False,
+    )
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
+    if desk.queue:
+        gr.api(review, api_name="review", api_description="Records your decision on a report.", queue=False)
+        gr.api(queue, api_name="queue", api_description="Reports with their states, 20 a page.", queue=False)
+        gr.api(
+            similar,
+            api_name="similar",
+            api_description="Other reports on the same file, or on nearly the same clip, with what was decided.",
+            queue=False,
+        )

@@ -6,19 +6,12 @@ from markupsafe import Markup
 from analysis.selftest import Check, Run, last_run
 from core.settings import Settings
 from core.weights.store import State, state
+from core.words import say
 from detectors import Choice, choices
+from plots.style import region_name
 from ui.markup import each, facts
 from ui.messages import QUICK
 from ui.visit import Desk
-
-STATES = {
-    "ready": "✓ Ready",
-    "fetch": "✗ Can be fetched",
-    "accept": "✗ Licence to accept first",
-    "bring": "✗ Bring the file",
-    "refused": "✗ Damaged",
-}
-
 
 Tested = dict[tuple[str, str], Check]
 """What the last self-test found, by name and SHA-256: weights that were exchanged since then were not tested."""
@@ -29,7 +22,7 @@ def detectors_tab(desk: Desk) -> None:
         return detector_cards(choices(desk.manifest, desk.settings), desk.settings)
 
     # At each visit: weights arrive and self-tests are run while the page is being served.
-    gr.on(None, cards, None, gr.HTML(cards()), **QUICK)
+    gr.on(None, cards, None, gr.HTML(), **QUICK)
 
 
 def detector_cards(offered: list[Choice], settings: Settings) -> Markup:
@@ -45,21 +38,30 @@ def detector_cards(offered: list[Choice], settings: Settings) -> Markup:
 
 def _last_selftest(run: Run | None) -> str:
     if run is None:
-        return "The self-test has not been run here yet; `python app.py selftest` runs it."
+        return say("detectors.untested", command="python app.py selftest")
     stages = [f"{check.name} {_light(check)}" for check in run.checks if not check.sha256]
-    return f"Last self-test: {run.at[:16].replace('T', ' ')} UTC, on {run.device}. {'; '.join(stages)}."
+    when = f"{run.at[:16].replace('T', ' ')} UTC"
+    return say("detectors.tested", when=when, device=run.device, stages="; ".join(stages))
 
 
 def _light(check: Check) -> str:
-    return f"{'✓ green' if check.ok else '✗ red'} ({check.reason})"
+    return f"{say('detectors.green') if check.ok else say('detectors.red')} ({check.reason})"
 
 
 def _card(sets: list[list[Choice]], settings: Settings, tested: Tested) -> Markup:
     card = sets[0][0].card
-    about = {"Source": card.source, "Looks at": ", ".join(card.regions), "Limits": card.limits}
-    return Markup(
-        '<article class="card"><h2>{}</h2><p>{}</p>{}<h3>Weights</h3><div class="sets">{}</div></article>'
-    ).format(card.title, card.summary, facts(about), Markup("").join(_weights(own, settings, tested) for own in sets))
+    about = {
+        say("detectors.source"): card.source,
+        say("detectors.looks_at"): ", ".join(map(region_name, card.regions)),
+        say("detectors.limits"): card.limits,
+    }
+    return Markup('<article class="card"><h2>{}</h2><p>{}</p>{}<h3>{}</h3><div class="sets">{}</div></article>').format(
+        card.title,
+        card.summary,
+        facts(about),
+        say("detectors.weights"),
+        Markup("").join(_weights(own, settings, tested) for own in sets),
+    )
 
 
 def _weights(own: list[Choice], settings: Settings, tested: Tested) -> Markup:
@@ -67,14 +69,17 @@ def _weights(own: list[Choice], settings: Settings, tested: Tested) -> Markup:
     weights, states = own[0].weights, [state(choice.weights, settings) for choice in own]
     least = next((found for found in states if found.kind != "ready"), states[0])
     about = {
-        "What to do": _to_do(least),
-        "Regions": ", ".join(f"{c.weights.region} {STATES[s.kind][0]}" for c, s in zip(own, states, strict=True)),
-        "Self-test": "; ".join(_result(c, tested) for c in own if c.ready),
-        "Trained on": weights.trained_on,
-        "Measured": weights.measured or "Not measured here.",
-        "Licence": weights.licence + ("" if weights.commercial_use else ", no commercial use"),
-        "Terms": weights.terms,
-        "Paper": weights.paper,
+        say("detectors.to_do"): _to_do(least),
+        say("detectors.regions"): ", ".join(
+            f"{region_name(c.weights.region)} {_mark(found)}" for c, found in zip(own, states, strict=True)
+        ),
+        say("detectors.selftest"): "; ".join(_result(c, tested) for c in own if c.ready),
+        say("detectors.trained_on"): weights.trained_on,
+        say("detectors.measured"): weights.measured or say("detectors.unmeasured"),
+        say("detectors.licence"): weights.licence
+        + ("" if weights.commercial_use else f", {say('detectors.not_commercial')}"),
+        say("detectors.terms"): weights.terms,
+        say("detectors.paper"): weights.paper,
         "SHA-256": weights.sha256,
     }
     return Markup(
@@ -82,14 +87,18 @@ def _weights(own: list[Choice], settings: Settings, tested: Tested) -> Markup:
     ).format(
         Markup(" open") if any(found.kind == "ready" for found in states) else "",
         own[0].set,
-        STATES[least.kind],
+        f"{_mark(least)} {say(f'states.{least.kind}')}",
         facts({name: fact for name, fact in about.items() if fact}),
     )
 
 
 def _result(choice: Choice, tested: Tested) -> str:
     check = tested.get((choice.weights.id, choice.weights.sha256))
-    return f"{choice.weights.region} {_light(check) if check else 'not run yet'}"
+    return f"{region_name(choice.weights.region)} {_light(check) if check else say('detectors.not_run')}"
+
+
+def _mark(found: State) -> str:
+    return "✓" if found.kind == "ready" else "✗"
 
 
 def _to_do(found: State) -> Markup:

@@ -8,13 +8,13 @@ from markupsafe import Markup
 from analysis.costs import Estimate, estimate
 from core.errors import AppError
 from core.types import Options
+from core.words import say
 from detectors import choices, choose
 from preprocessing.video import Claim, read_claim
+from ui.markup import announced
 from ui.messages import Refusal, duration
 from ui.uploads import is_upload
 from ui.visit import Desk
-
-SILENT = "How long this takes cannot be told: the file does not say how long the video is."
 
 
 def measure(upload: str | None, desk: Desk) -> Claim | Refusal | None:
@@ -22,7 +22,7 @@ def measure(upload: str | None, desk: Desk) -> Claim | Refusal | None:
     if not upload or not is_upload(Path(upload), desk.settings.uploads):
         return None
     try:
-        return read_claim(Path(upload), settings=desk.settings) or Refusal(SILENT)
+        return read_claim(Path(upload), settings=desk.settings) or Refusal(say("estimate.silent"))
     except AppError as error:
         return Refusal(str(error))
 
@@ -30,40 +30,33 @@ def measure(upload: str | None, desk: Desk) -> Claim | Refusal | None:
 def told_before(clip: Claim | Refusal | None, genuine: Sequence[Claim], options: Options, desk: Desk) -> Markup:
     """One or two sentences; nothing where there is nothing to say yet."""
     if isinstance(clip, Refusal):
-        return _hint(clip.sentence)
+        return announced(clip.sentence)
     if clip is None:
         return Markup("")
     try:
         offered = choices(desk.manifest, desk.settings)
         chosen = choose(options.detectors, offered, options.regions, referenced=bool(genuine))
-        return _hint(_sentence(estimate(clip, genuine, options, chosen, desk.settings), desk.settings.max_minutes))
+        return announced(_sentence(estimate(clip, genuine, options, chosen, desk.settings), desk.settings.max_minutes))
     except AppError as error:
-        return _hint(str(error))
+        return announced(str(error))
 
 
 def _sentence(found: Estimate, max_minutes: float) -> str:
-    parts = [f"Takes {about(found.seconds)} for one person in view"]
+    parts = [say("estimate.takes", time=about(found.seconds))]
     if found.preparing_s:
-        parts.append(f", {about(found.preparing_s)} of it to prepare networks for this machine, once")
-    parts.append("." if found.is_measured else "; a rough guess, until this has been timed on this machine.")
+        parts.append(say("estimate.preparing", time=about(found.preparing_s)))
+    parts.append("." if found.is_measured else say("estimate.guess"))
     if found.seconds > 60 * max_minutes:
-        parts.append(
-            f" An analysis is stopped after {duration(60 * max_minutes)}: choose a shorter clip, fewer detectors or a "
-            "faster setting."
-        )
+        parts.append(" " + say("estimate.too_long", limit=duration(60 * max_minutes)))
     return "".join(parts)
 
 
 def about(seconds: float) -> str:
     """A length of time as far as it can be foretold."""
     if seconds < 8:
-        return "a few seconds"
+        return say("estimate.seconds")
     if seconds < 75:
-        return f"about {10 * round(max(seconds, 10) / 10)} s"
+        return say("estimate.about", time=f"{10 * round(max(seconds, 10) / 10)} s")
     if seconds < 150:
-        return "a minute or two"
-    return f"about {seconds / 60:.0f} min"
-
-
-def _hint(sentence: str) -> Markup:
-    return Markup('<p class="hint" role="status">{}</p>').format(sentence)
+        return say("estimate.minutes")
+    return say("estimate.about", time=f"{seconds / 60:.0f} min")

@@ -9,22 +9,15 @@ from markupsafe import Markup
 
 from analysis.disagreement import method_title
 from core.types import Contributions, Exhibit, Occlusion, Report
+from core.words import say
 from detectors import DETECTORS
 from plots.heatmaps import contribution_bars, css_scale, draw_on_crop, draw_on_frame, hottest, size_px
-from plots.style import method_name, person_name
+from plots.style import method_name, person_name, region_name
+from ui.languages import everywhere, said
 from ui.markup import each, table, titled
-from ui.messages import clock, friendly, number
+from ui.messages import clock, friendly, number, percent
 
 ALL = ""
-CAPTION = "Where this method looked, not proof."
-HINT = (
-    "For the moments that scored highest. The hottest place of a picture is as hot as its score is high, on one scale "
-    "for all; the frame beside it shows the same heat at its place. Heat tells what moved a method, right or wrong."
-)
-OCCLUSION_HINT = (
-    "The same moments once more with one part of the face hidden (black; for points, taken out). Where the result "
-    "falls, that part spoke for manipulation. These are moments that scored highest, so they lie above the verdict."
-)
 
 Find = Callable[[str, str | None, gr.Request], Report]
 """The report of an id, for the visitor whose secret and request are given."""
@@ -35,9 +28,9 @@ class ExhibitsView:
 
     def __init__(self, find: Find, secret: gr.BrowserState, report_id: gr.State) -> None:
         with gr.Column(visible=False, elem_classes="exhibits") as self._whole:
-            gr.HTML(titled("Where the methods looked", HINT))
-            self._person = gr.Radio([], label="Person")
-            self._method = gr.Radio([], label="Method")
+            gr.HTML(everywhere(lambda: titled(say("exhibits.title"), say("exhibits.hint"))))
+            self._person = gr.Radio([], label=said("exhibits.person"))
+            self._method = gr.Radio([], label=said("exhibits.method"))
             self._gallery = gr.HTML()
         self.outputs = [self._whole, self._person, self._method, self._gallery]
 
@@ -62,7 +55,7 @@ class ExhibitsView:
             return {self._whole: gr.update(visible=False)}
         first = max(people, key=lambda person: person.verdict.fake or 0.0).id
         methods = list(dict.fromkeys(exhibit.weights for exhibit in report.exhibits))
-        choices = [("All", ALL), *((method, method) for method in methods)]
+        choices = [(say("exhibits.all"), ALL), *((method, method) for method in methods)]
         return {
             self._whole: gr.update(visible=True),
             self._person: gr.update(
@@ -78,7 +71,7 @@ def gallery(report: Report, person: int, method: str = ALL) -> Markup:
     chosen = [e for e in report.exhibits if e.track_id == person and method in (ALL, e.weights)]
     names = {(f.track_id, f.weights.id): method_name(report, f) for f in report.findings if f.weights}
     figures = Markup("").join(_figure(e, names.get((e.track_id, e.weights), e.detector)) for e in chosen)
-    found = Markup('<div class="gallery">{}{}</div>').format(_SCALE, figures) if chosen else Markup("")
+    found = Markup('<div class="gallery">{}{}</div>').format(_scale(), figures) if chosen else Markup("")
     return found + occlusion_table([row for row in report.occlusions if row.track_id == person])
 
 
@@ -86,20 +79,32 @@ def occlusion_table(rows: Sequence[Occlusion]) -> Markup:
     """What hiding each region of one person does, to the fused score and to that of each method."""
     if not rows:
         return Markup("")
-    heads = ["Score", "With all to see", *(f"Without {row.region}" for row in rows)]
-    fused = ["All methods together", number(rows[0].fake)]
+    heads, body = occlusion_rows(rows)
+    whole = titled(say("exhibits.parts"), say("exhibits.parts_hint")) + table(heads, body)
+    return Markup('<div class="occlusions">{}</div>').format(whole)
+
+
+def occlusion_rows(rows: Sequence[Occlusion]) -> tuple[list[str], list[list[str]]]:
+    """The same as heads and rows of texts."""
+    heads = [
+        say("exhibits.score"),
+        say("exhibits.unhidden"),
+        *(say("exhibits.without", region=region_name(row.region)) for row in rows),
+    ]
+    fused = [say("exhibits.together"), number(rows[0].fake)]
     fused += [f"{number(row.hidden)} ({_signed(row.hidden - row.fake)})" for row in rows]
     alone = [
-        [f"{method} alone, moves by", "–", *(_signed(row.moved[method]) for row in rows)] for method in rows[0].moved
+        [say("exhibits.alone", method=method), "–", *(_signed(row.moved[method]) for row in rows)]
+        for method in rows[0].moved
     ]
-    body = titled("What each part of the face contributes", OCCLUSION_HINT) + table(heads, [fused, *alone])
-    return Markup('<div class="occlusions">{}</div>').format(body)
+    return heads, [fused, *alone]
 
 
-_SCALE = Markup(
-    '<p class="scale quiet"><label><input type="checkbox" checked> Show the heat</label> '
-    '<span>0</span><span class="ramp" style="background: linear-gradient(90deg, {})"></span><span>1</span></p>'
-).format(css_scale())
+def _scale() -> Markup:
+    return Markup(
+        '<p class="scale quiet"><label><input type="checkbox" checked> {}</label> '
+        '<span>0</span><span class="ramp" style="background: linear-gradient(90deg, {})"></span><span>1</span></p>'
+    ).format(say("exhibits.heat"), css_scale())
 
 
 def _figure(exhibit: Exhibit, name: str) -> Markup:
@@ -108,10 +113,10 @@ def _figure(exhibit: Exhibit, name: str) -> Markup:
     card = DETECTORS[exhibit.detector].card if exhibit.detector in DETECTORS else None
     method = method_title(exhibit.detector)
     place = hottest(exhibit)
-    found = f"hottest in the {place} of the crop" if place else "nothing speaks for manipulation"
+    found = say("exhibits.hottest", place=place) if place else say("exhibits.cold")
     pictures = [
-        (exhibit.crop, f"What {method} saw of {who} at {at_s}: {found}.", draw_on_crop(exhibit)),
-        (exhibit.frame, f"The frame at {at_s}, with the same heat at its place.", draw_on_frame(exhibit)),
+        (exhibit.crop, say("exhibits.crop", method=method, person=who, time=at_s, found=found), draw_on_crop(exhibit)),
+        (exhibit.frame, say("exhibits.frame", time=at_s), draw_on_frame(exhibit)),
     ]
     layers = each(
         # Shares of the width by the shape of each picture make them equally high.
@@ -121,8 +126,8 @@ def _figure(exhibit: Exhibit, name: str) -> Markup:
     )
     return Markup(
         '<figure class="exhibit" data-person="{}" data-method="{}" data-region="{}" data-time="{:.3f}">'
-        '<div class="pictures">{}</div>{}<figcaption><strong>{}</strong> · {} ({}) · region {} '
-        '· {} · score {}<br><span class="quiet">{} {}</span></figcaption></figure>'
+        '<div class="pictures">{}</div>{}<figcaption><strong>{}</strong> · {} ({}) · {} '
+        '· {} · {}<br><span class="quiet">{} {}</span></figcaption></figure>'
     ).format(
         *(exhibit.track_id, name, exhibit.region, exhibit.time_s),
         layers,
@@ -130,10 +135,10 @@ def _figure(exhibit: Exhibit, name: str) -> Markup:
         who,
         method,
         exhibit.weights,
-        exhibit.region,
+        say("exhibits.region", region=region_name(exhibit.region)),
         at_s,
-        number(exhibit.score),
-        CAPTION,
+        say("exhibits.scored", score=number(exhibit.score)),
+        say("exhibits.no_proof"),
         card.heat if card else "",
     )
 
@@ -178,11 +183,9 @@ def _course(contributions: Contributions) -> Markup:
     )
     attention = Markup('<polyline points="{}"/>').format(points) if points else ""
     low, high = min(added for *_, added in bars), max(added for *_, added in bars)
-    words = (
-        f"What each frame from {clock(start)} to {clock(end)} adds to the log-odds, {_signed(low)} to {_signed(high)}: "
-        "above the line for manipulation, below it against"
-        + (f"; the thin line is attention, up to {most:.0%}." if contributions.weights else ".")
-    )
+    words = say("exhibits.course", start=clock(start), end=clock(end), low=_signed(low), high=_signed(high))
+    if contributions.weights:
+        words += " " + say("exhibits.attention", most=percent(most))
     return Markup(
         '<div class="course"><svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}'
         '<line x1="0" x2="{}" y1="{}" y2="{}"/>{}</svg><p class="quiet">{}</p></div>'

@@ -6,43 +6,45 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from core.people import Role
 from core.types import Label
+from core.words import say
 from storage import History, HistoryRow
 from ui.exhibits import Find
+from ui.languages import everywhere, said
 from ui.markup import band, remark, table, titled
-from ui.messages import BANDS, QUICK, clock, friendly, number
+from ui.messages import QUICK, clock, friendly, number
 from ui.result import ReportView
-from ui.visit import Desk, visitor
+from ui.rights import acting, whose
+from ui.visit import Desk
 
 PAGE_SIZE = 10
-
-REOPENED = "From your history. The video was not kept, so there is no player to go with it."
 
 ANSWER_BUTTONS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-report]');
   if (!button) return;
-  const { report, action } = button.dataset;
-  if (action === 'delete' && !confirm('Delete this report? It cannot be brought back.')) return;
+  const { report, action, question } = button.dataset;
+  if (question && !confirm(question)) return;
   trigger(action === 'delete' ? 'delete' : 'click', { report });
 });"""
 
 
 def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
     store = desk.store
-    gr.HTML(titled("Your reports", "Kept for this browser only; the videos themselves are not kept."))
+    gr.HTML(everywhere(lambda: titled(say("history.title"), say("history.hint"))))
     with gr.Row():
-        text = gr.Textbox(label="File name contains", max_length=200, scale=2)
-        verdicts = [("All verdicts", ""), *((words, label.value) for label, words in BANDS.items())]
-        verdict = gr.Dropdown(verdicts, label="Verdict", value="")
+        text = gr.Textbox(label=said("history.name_contains"), max_length=200, scale=2)
+        verdicts = [(said("history.all_verdicts"), ""), *((said(f"bands.{label}"), label.value) for label in Label)]
+        verdict = gr.Dropdown(verdicts, label=said("history.verdict"), value="")
     page = gr.State(1)
     rows = gr.HTML(js_on_load=ANSWER_BUTTONS, elem_id="reports")
     with gr.Row(elem_classes="pager"):
-        newer = gr.Button("← Newer", size="sm", min_width=100, interactive=False)
+        newer = gr.Button(said("history.newer"), size="sm", min_width=100, interactive=False)
         where = gr.HTML(elem_classes="where", min_width=70)
-        older = gr.Button("Older →", size="sm", min_width=100, interactive=False)
-    view = ReportView("history", find, secret, desk.settings)
+        older = gr.Button(said("history.older"), size="sm", min_width=100, interactive=False)
+    view = ReportView("history", find, secret, desk)
 
-    def listed(wanted: int, text: str, verdict: str, owner: str) -> dict[Any, Any]:
+    def listed(wanted: int, text: str, verdict: str, owner: str | None) -> dict[Any, Any]:
         label, text = Label(verdict) if verdict else None, text.strip()
         found = store.history(owner=owner, page=wanted, page_size=PAGE_SIZE, label=label, text=text or None)
         last = max(1, -(-found.total // PAGE_SIZE))
@@ -52,7 +54,7 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
             page: wanted,
             rows: history_table(found, filtered=bool(text or label)),
             newer: gr.update(interactive=wanted > 1),
-            where: Markup("<p>{} of {}</p>").format(wanted, last),
+            where: Markup("<p>{}</p>").format(say("history.page", page=wanted, last=last)),
             older: gr.update(interactive=wanted < last),
         }
 
@@ -61,20 +63,20 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
 
         @friendly
         def turn(now: int, text: str, verdict: str, secret: str | None, request: gr.Request) -> dict[Any, Any]:
-            return listed(1 if by is None else max(1, now + by), text, verdict, visitor(secret, request))
+            return listed(1 if by is None else max(1, now + by), text, verdict, whose(desk, secret, request))
 
         return turn
 
     @friendly
     def reopen(secret: str | None, request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
-        return view.show(find(str(event.report), secret, request), REOPENED)
+        return view.show(find(str(event.report), secret, request), say("history.reopened"))
 
     @friendly
     def remove(
         now: int, text: str, verdict: str, secret: str | None, request: gr.Request, event: gr.EventData
     ) -> dict[Any, Any]:
-        owner = visitor(secret, request)
-        store.delete(str(event.report), owner=owner)
+        owner = whose(desk, secret, request, Role.LEAD)
+        store.delete(str(event.report), owner=owner, actor=acting(desk, request, Role.LEAD))
         return listed(now, text, verdict, owner) | view.hide()
 
     asked, listing = [page, text, verdict, secret], [page, rows, newer, where, older]
@@ -89,17 +91,14 @@ def history_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.T
 def history_table(found: History, *, filtered: bool) -> Markup:
     """One page of the listing, with buttons to open and delete."""
     if not found.rows:
-        nothing = (
-            "No report matches." if filtered else "No reports yet. Analyze a video, and its report is listed here."
-        )
-        return Markup('<p class="empty">{}</p>').format(nothing)
+        return Markup('<p class="empty">{}</p>').format(say("history.no_match") if filtered else say("history.empty"))
     columns: dict[str, Callable[[HistoryRow], object]] = {
-        "When (UTC)": lambda row: row.created_at[:16].replace("T", " "),
-        "Video": lambda row: row.name,
-        "Length": lambda row: clock(row.duration_s),
-        "People": lambda row: row.persons,
-        "Verdict": lambda row: Markup("<span>{}</span>").format(band(row.label)),
-        "P(manipulated)": lambda row: "–" if row.fake is None else number(row.fake) + remark(row.basis),
+        say("history.when"): lambda row: row.created_at[:16].replace("T", " "),
+        say("history.video"): lambda row: row.name,
+        say("history.length"): lambda row: clock(row.duration_s),
+        say("history.people"): lambda row: row.persons,
+        say("history.verdict"): lambda row: Markup("<span>{}</span>").format(band(row.label)),
+        say("numbers.fake"): lambda row: "–" if row.fake is None else number(row.fake) + remark(row.basis),
         "": _buttons,
     }
     rows = [[of(row) for of in columns.values()] for row in found.rows]
@@ -108,7 +107,10 @@ def history_table(found: History, *, filtered: bool) -> Markup:
 
 def _buttons(row: HistoryRow) -> Markup:
     return Markup(
-        '<span class="actions"><button type="button" data-report="{}" data-action="open" aria-label="Open the report '
-        'on {}">Open</button><button type="button" data-report="{}" data-action="delete" aria-label="Delete the report '
-        'on {}">Delete</button></span>'
-    ).format(row.id, row.name, row.id, row.name)
+        '<span class="actions"><button type="button" data-report="{}" data-action="open" aria-label="{}">{}</button>'
+        '<button type="button" data-report="{}" data-action="delete" data-question="{}" aria-label="{}">{}</button>'
+        "</span>"
+    ).format(
+        *(row.id, say("history.open_this", name=row.name), say("history.open")),
+        *(row.id, say("history.sure"), say("history.delete_this", name=row.name), say("history.delete")),
+    )

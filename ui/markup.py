@@ -5,13 +5,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from core.types import Basis, Label, Verdict
-from plots.style import BANDS as COLOURS
-from ui.messages import BANDS, MARKS, number, percent
+from core.words import say
+from plots.style import BANDS, basis_name, interval
+from ui.messages import MARKS, band_name, number, percent
 
 
-def titled(title: str, hint: str) -> Markup:
+def titled(title: str, below: str) -> Markup:
     """The head of a section."""
-    return Markup('<h2>{}</h2><p class="hint">{}</p>').format(title, hint)
+    return Markup("<h2>{}</h2>{}").format(title, hint(below))
+
+
+def hint(sentence: str) -> Markup:
+    return Markup('<p class="hint">{}</p>').format(sentence)
+
+
+def announced(sentence: str) -> Markup:
+    """The same, read out by a screen reader when it comes."""
+    return Markup('<p class="hint" role="status">{}</p>').format(sentence)
 
 
 def each(piece: str, values: Iterable[Iterable[object]]) -> Markup:
@@ -47,7 +57,7 @@ def boxed(kind: str, label: Label, body: Markup) -> Markup:
 
 def band(label: Label) -> Markup:
     """A verdict in words, with a shape beside it."""
-    return Markup('<span class="mark" aria-hidden="true">{}</span> {}').format(MARKS[label], BANDS[label])
+    return Markup('<span class="mark" aria-hidden="true">{}</span> {}').format(MARKS[label], band_name(label))
 
 
 def gauge(verdict: Verdict) -> Markup:
@@ -56,26 +66,28 @@ def gauge(verdict: Verdict) -> Markup:
         return Markup("")
     low, high = verdict.interval or (verdict.fake, verdict.fake)
     return Markup(
-        '<div class="gauge" role="img" aria-label="{} on a scale from 0 to 1, 90 % interval {} to {}">'
+        '<div class="gauge" role="img" aria-label="{}">'
         '<span class="range" style="left: {:.1%}; width: {:.1%}"></span><span class="at" style="left: {:.1%}"></span>'
         "<span>0</span><span>1</span></div>"
-    ).format(number(verdict.fake), number(low), number(high), low, high - low, verdict.fake)
+    ).format(
+        say("numbers.gauge", fake=number(verdict.fake), interval=interval((low, high))), low, high - low, verdict.fake
+    )
 
 
 def numbers(verdict: Verdict) -> str:
     """The number with its interval, as far as there is one, and the coverage."""
-    parts = [f"Coverage {percent(verdict.coverage)}"]
+    parts = [say("numbers.coverage", share=percent(verdict.coverage))]
     if verdict.interval is not None:
-        parts.insert(0, "90 % interval {} to {}".format(*map(number, verdict.interval)))
+        parts.insert(0, interval(verdict.interval))
     if verdict.fake is not None:
-        parts.insert(0, f"P(manipulated) {number(verdict.fake)}{remark(verdict.basis)}")
+        parts.insert(0, f"{say('numbers.fake')} {number(verdict.fake)}{remark(verdict.basis)}")
     return " · ".join(parts)
 
 
 def remark(basis: Basis | None) -> str:
     """What stands beside a number that was not all calibrated."""
-    return "" if basis in (None, "calibrated") else f" ({basis})"
+    return "" if basis in (None, "calibrated") else f" ({basis_name(basis)})"
 
 
 def _style(label: Label) -> str:
-    return f"--band: {COLOURS[label]}"
+    return f"--band: {BANDS[label]}"

@@ -8,21 +8,16 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.errors import AppError
+from core.reviewing import Decision, Move, State
 from core.types import Label
+from core.words import say
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-BANDS = {
-    Label.STRONG_SIGNS: "Strong signs of manipulation",
-    Label.SOME_SIGNS: "Some signs of manipulation",
-    Label.INCONCLUSIVE: "Inconclusive",
-    Label.NO_SIGNS: "No signs found by these methods",
-    Label.NOT_ASSESSED: "Could not assess",
-}
 
 MARKS = {
     Label.STRONG_SIGNS: "▲▲",
@@ -33,10 +28,31 @@ MARKS = {
 }
 """A shape beside each band, so that none is told by colour alone."""
 
+DECISIONS = {
+    Decision.MANIPULATED: "Manipulated",
+    Decision.NOT_MANIPULATED: "Not manipulated",
+    Decision.CANNOT_TELL: "Can't tell",
+    Decision.OUT_OF_SCOPE: "Out of scope",
+}
+
+STATES = {
+    State.UNREVIEWED: "Unreviewed",
+    State.SECOND_REVIEW: "Second review",
+    State.ESCALATED: "Escalated",
+    State.REOPENED: "Reopened",
+    State.DECIDED: "Decided",
+}
+
+MOVES = {
+    Move.SETTLE: "Decided",
+    Move.ASK_SECOND: "Decided, to be looked at again",
+    Move.DIFFER: "Decided otherwise",
+    Move.ESCALATE: "Escalated",
+    Move.APPEAL: "Appealed",
+}
+
 QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """How the page calls what answers at once: past the line of analyses, and not offered to programs."""
-
-BUG = "Something went wrong on the server. It has been logged; try again, or try another file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,34 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def told_at(place: gr.HTML) -> Callable[[Callable[..., dict[Any, Any]]], Callable[..., dict[Any, Any]]]:
+    """Like `friendly`, for handlers that return updates by component: shows the sentence at a place of the page.
+
+    Of what is called past the queue (`QUICK`) Gradio shows no `gr.Error` to people.
+    """
+
+    def of(handler: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+        @wraps(handler)
+        def call(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+            try:
+                return {place: ""} | handler(*args, **kwargs)
+            except Exception as error:
+                return {place: refused(_sentence(error))}
+
+        return call
+
+    return of
+
+
+def refused(sentence: str) -> Markup:
+    """Why something was not done."""
+    return Markup('<p class="refused" role="alert">{}</p>').format(sentence)
+
+
+def done(sentence: str) -> Markup:
+    return Markup('<p class="hint" role="status">{}</p>').format(sentence)
+
+
 def told(steps: Iterator[T]) -> Iterator[T | Refusal]:
     """The steps of an analysis, with an error as the last of them: for a page that shows it in its own place."""
     try:
@@ -77,11 +121,23 @@ def told(steps: Iterator[T]) -> Iterator[T | Refusal]:
         yield Refusal(_sentence(error))
 
 
+def tried(act: Callable[[], T]) -> T | Refusal:
+    """The same for what is done at once: Gradio shows no error of an event that does not wait in its queue."""
+    try:
+        return act()
+    except Exception as error:
+        return Refusal(_sentence(error))
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, AppError | gr.Error):
         return str(error.message if isinstance(error, gr.Error) else error)
     log.error("A handler failed", exc_info=error)
-    return BUG
+    return say("messages.bug")
+
+
+def band_name(label: Label) -> str:
+    return say(f"bands.{label}")
 
 
 def number(probability: float) -> str:

@@ -1,25 +1,27 @@
 """How a report is laid out for people; the same for one just made and one from the history."""
 
 import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
 
-from analysis.explanation import AFTER
+from analysis.explanation import explain_spread
 from analysis.weighing import fused_lines, reweigh
-from core.contract import as_json
-from core.settings import Settings
 from core.types import Finding, Person, Report, Verdict
+from core.words import say
 from plots import plot_landmarks, plot_matrix, plot_timeline, yours
-from plots.style import method_name, person_name
+from plots.style import basis_name, method_name, person_name, region_name
 from preprocessing.quality import BLURRED, TURNED_DEG
+from ui.downloads import downloads
 from ui.exhibits import ExhibitsView, Find
-from ui.markup import band, boxed, bullets, facts, gauge, numbers, table, titled
+from ui.languages import everywhere, said
+from ui.markup import band, boxed, bullets, facts, gauge, hint, numbers, table, titled
 from ui.messages import QUICK, clock, friendly, number, percent
-from ui.weighing import HINT, READ_WEIGHTS, asked, panel, preview
+from ui.provenance import credentials
+from ui.visit import Desk
+from ui.weighing import READ_WEIGHTS, asked, panel, preview
 
 
 class ReportView:
@@ -29,7 +31,7 @@ class ReportView:
     """
 
     def __init__(
-        self, name: str, find: Find, secret: gr.BrowserState, settings: Settings, *, over_time: str = ""
+        self, name: str, find: Find, secret: gr.BrowserState, desk: Desk, *, with_player: bool = False
     ) -> None:
         self._name = name
         self._report_id = gr.State("")
@@ -37,40 +39,29 @@ class ReportView:
             self._banner = gr.HTML()
             with gr.Column() as self._scores:
                 gr.HTML(
-                    titled(
-                        "Scores over time",
-                        "What each method said of each moment, on the scale on which it counts, and all of them fused. "
-                        f"The legend shows and hides lines.{over_time}",
+                    everywhere(
+                        lambda: titled(
+                            say("result.scores"),
+                            say("result.scores_hint") + (" " + say("result.player_hint") if with_player else ""),
+                        )
                     )
                 )
                 self._timeline = gr.Plot(show_label=False, elem_id=f"{name}-timeline")
-                with gr.Accordion("Weigh the methods yourself", open=False) as self._weighing:
-                    gr.HTML(Markup('<p class="hint">{}</p>').format(HINT))
+                with gr.Accordion(said("weighing.title"), open=False) as self._weighing:
+                    gr.HTML(everywhere(lambda: hint(say("weighing.hint"))))
                     self._panel = gr.HTML(js_on_load=READ_WEIGHTS, elem_id=f"{name}-weights")
                     self._preview = gr.HTML(elem_classes="weighed")
             self._people = gr.HTML()
             with gr.Column() as self._movement:
-                gr.HTML(
-                    titled(
-                        "Movement of the face",
-                        "The points that were followed, as found and after the tremble of the finder was taken out. "
-                        "Hollow ones are repeated where the face was lost.",
-                    )
-                )
-                self._person = gr.Radio([], label="Person")
+                gr.HTML(everywhere(lambda: titled(say("result.movement"), say("result.movement_hint"))))
+                self._person = gr.Radio([], label=said("result.person"))
                 self._landmarks = gr.Plot(show_label=False, elem_id=f"{name}-landmarks")
             with gr.Column() as self._overview:
-                gr.HTML(
-                    titled(
-                        "Who, by which method, where on the face",
-                        "P(manipulated) from 0 to 1, overall and over time: blue is low, orange high; hatched where a "
-                        "method skipped somebody, blank where nothing looked. Click a moment to open its line and "
-                        "frame; the buttons below Findings do the same.",
-                    )
-                )
+                gr.HTML(everywhere(lambda: titled(say("result.matrix"), say("result.matrix_hint"))))
                 self._matrix = gr.Plot(show_label=False, elem_id=f"{name}-matrix")
             self._exhibits = ExhibitsView(find, secret, self._report_id)
             self._tables = gr.HTML()
+            downloads(find, secret, self._report_id, desk)
         self._frames, self._yours = gr.JSON(visible=False), gr.JSON(visible=False)
         self.outputs = [
             *(self._report_id, self._whole, self._banner, self._scores, self._timeline, self._people, self._movement),
@@ -89,7 +80,7 @@ class ReportView:
             weights = asked(event.weights)
             if not weights:
                 return "", []
-            anew = reweigh(find(report_id, secret, request), weights, settings)
+            anew = reweigh(find(report_id, secret, request), weights, desk.in_force)
             return preview(anew), yours(fused_lines(anew))
 
         weighed = self._panel.apply(
@@ -140,7 +131,15 @@ class ReportView:
             self._frames: frames,
             self._overview: some,
             self._matrix: plot_matrix(report, fused),
-            self._tables: Markup("").join([quality(report), findings(report), warnings(report), details(report)]),
+            self._tables: Markup("").join(
+                [
+                    quality(report),
+                    findings(report),
+                    warnings(report),
+                    credentials(report.provenance),
+                    details(report),
+                ]
+            ),
         } | self._exhibits.show(report)
 
     def hide(self) -> dict[Any, Any]:
@@ -170,19 +169,13 @@ def cards(report: Report) -> Markup:
     if not report.tracks:
         return Markup("")
     people = Markup("").join(_card(person, spread(report, person.verdict, person.id)) for person in report.tracks)
-    return Markup('<h2>People in the video</h2><div class="people">{}</div>').format(people)
+    return Markup('<h2>{}</h2><div class="people">{}</div>').format(say("result.people"), people)
 
 
 def spread(report: Report, verdict: Verdict, track_id: int | None) -> Markup:
     """How far the number of the video, or of a person, moved when the clip was changed."""
-    trials = [trial for trial in report.trials if trial.track_id == track_id]
-    if verdict.fake is None or not trials:
-        return Markup("")
-    found = [verdict.fake, *(trial.fake for trial in trials if trial.fake is not None)]
-    each_one = [f"{'not assessed' if t.fake is None else number(t.fake)} {AFTER[t.change]}" for t in trials]
-    return Markup('<p class="quiet">Looked at again: {}. Spread {} to {}.</p>').format(
-        ", ".join(each_one), number(min(found)), number(max(found))
-    )
+    words = explain_spread(verdict, [trial for trial in report.trials if trial.track_id == track_id])
+    return Markup('<p class="quiet">{}</p>').format(words) if words else Markup("")
 
 
 def quality(report: Report) -> Markup:
@@ -190,22 +183,19 @@ def quality(report: Report) -> Markup:
     if not report.tracks:
         return Markup("")
     columns: dict[str, Callable[[Person], object]] = {
-        "Person": lambda person: person_name(person.id),
-        "Face width": lambda person: f"{person.face_px:.0f} px",
-        "Sharpness": lambda person: f"{person.quality.sharpness:.0f}",
-        "Head turn": lambda person: f"{person.quality.yaw_deg:.0f}°",
-        "Time seen": lambda person: percent(person.quality.coverage),
-        "Frame rate": lambda person: f"{person.quality.frame_rate_hz:.1f} Hz",
-        "Repeated frames": lambda person: percent(person.quality.repeated),
-        "Imputed frames": lambda person: percent(person.quality.imputed),
-        "Remarks": lambda person: bullets(person.quality.warnings) or "none",
+        say("result.person"): lambda person: person_name(person.id),
+        say("result.face_width"): lambda person: f"{person.face_px:.0f} px",
+        say("result.sharpness"): lambda person: f"{person.quality.sharpness:.0f}",
+        say("result.head_turn"): lambda person: f"{person.quality.yaw_deg:.0f}°",
+        say("result.time_seen"): lambda person: percent(person.quality.coverage),
+        say("result.frame_rate"): lambda person: f"{person.quality.frame_rate_hz:.1f} Hz",
+        say("result.repeated"): lambda person: percent(person.quality.repeated),
+        say("result.imputed"): lambda person: percent(person.quality.imputed),
+        say("result.remarks"): lambda person: bullets(person.quality.warnings) or say("result.none"),
     }
-    hint = (
-        f"Could the faces be judged? Sharpness below {BLURRED:.0f} is blurred; a head turned by more than "
-        f"{TURNED_DEG:.0f}° hides half a face."
-    )
+    below = say("result.quality_hint", blurred=f"{BLURRED:.0f}", turned=f"{TURNED_DEG:.0f}")
     rows = [[of(person) for of in columns.values()] for person in report.tracks]
-    return titled("Quality of the picture", hint) + table(list(columns), rows)
+    return titled(say("result.quality"), below) + table(list(columns), rows)
 
 
 def findings(report: Report) -> Markup:
@@ -213,64 +203,58 @@ def findings(report: Report) -> Markup:
     if not report.findings:
         return Markup("")
     columns: dict[str, Callable[[Finding], object]] = {
-        "Person": lambda finding: person_name(finding.track_id),
-        "Method": lambda finding: method_name(report, finding),
-        "Region": lambda finding: finding.region,
-        "Result": _result,
-        "Its own numbers": _own,
-        "Counts": lambda finding: number(finding.weighing.reliability) if finding.weighing else "–",
-        "Weights": lambda finding: finding.weights.id if finding.weights else "–",
+        say("result.person"): lambda finding: person_name(finding.track_id),
+        say("result.method"): lambda finding: method_name(report, finding),
+        say("result.region"): lambda finding: region_name(finding.region),
+        say("result.result"): _result,
+        say("result.own"): _own,
+        say("result.counts"): lambda finding: number(finding.weighing.reliability) if finding.weighing else "–",
+        say("result.weights"): lambda finding: finding.weights.id if finding.weights else "–",
         "": lambda finding: _opener(report, finding),
     }
-    hint = (
-        "The result counts towards the verdict, by as much as the method was measured to be reliable; its own numbers "
-        "are shown as it gave them."
-    )
     rows = [[of(finding) for of in columns.values()] for finding in report.findings]
-    return titled("Findings", hint) + table(list(columns), rows)
+    return titled(say("result.findings"), say("result.findings_hint")) + table(list(columns), rows)
 
 
 def warnings(report: Report) -> Markup:
     if not report.warnings:
         return Markup("")
-    return titled("Warnings", "What to keep in mind about this video.") + bullets(report.warnings)
+    return titled(say("result.warnings"), say("result.warnings_hint")) + bullets(report.warnings)
 
 
 def details(report: Report) -> Markup:
-    """The report as a file, and what is needed to account for it."""
+    """What is needed to account for it."""
     video, claimed = report.video, report.video.frames
     weights = {f.weights.id: f.weights for f in report.findings if f.weights}
-    named = {
-        "Video": f"{video.width} × {video.height} px, {video.fps:.2f} frames a second, {video.codec}",
-        "Frames": f"{video.frames_decoded} decoded; the container claims {'nothing' if claimed is None else claimed}",
-        "Rotation applied": f"{video.rotation}°",
-        "SHA-256 of the file": video.sha256,
-        "Landmarks": report.options.landmarks,
-        "Thoroughness": report.options.thoroughness,
-        **{f"Weights {used.id}": f"{used.licence}, SHA-256 {used.sha256}" for used in weights.values()},
-        "Time taken": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings_s.items()),
-        "Made": f"{report.created_at} on {report.device}, Telltale {report.app_version}",
-        "Report": report.id,
+    about = {
+        say("result.video"): f"{video.width} × {video.height} px, {video.fps:.2f} fps, {video.codec}",
+        say("result.frames"): say(
+            "result.decoded",
+            decoded=video.frames_decoded,
+            claimed=say("result.nothing") if claimed is None else claimed,
+        ),
+        say("result.rotation"): f"{video.rotation}°",
+        say("result.sha256"): video.sha256,
+        say("result.landmarks"): report.options.landmarks,
+        say("result.thoroughness"): report.options.thoroughness,
+        **{f"{say('result.weights')} {used.id}": f"{used.licence}, SHA-256 {used.sha256}" for used in weights.values()},
+        say("result.time_taken"): ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings_s.items()),
+        say("result.made"): f"{report.created_at}, {report.device}, Telltale {report.app_version}",
+        say("result.report"): report.id,
     }
-    # In the page itself: a file on the server could be fetched by others, and somebody would have to delete it.
-    file = base64.b64encode(json.dumps(as_json(report), indent=1).encode()).decode()
-    return Markup(
-        '<p><a class="button" download="telltale-{}.json" href="data:application/json;base64,{}">'
-        "Download the report (JSON)</a></p><details><summary>Technical details</summary>{}</details>"
-    ).format(report.id[:8], file, facts(named))
+    return Markup("<details><summary>{}</summary>{}</details>").format(say("result.details"), facts(about))
 
 
 def _card(person: Person, moved: Markup) -> Markup:
     verdict, name = person.verdict, person_name(person.id)
     body = Markup(
-        '<img src="data:image/jpeg;base64,{}" alt="Face of {}"><div><h3>{}</h3><p class="quiet">{} to {}</p>'
+        '<img src="data:image/jpeg;base64,{}" alt="{}"><div><h3>{}</h3><p class="quiet">{}</p>'
         '<p class="band">{}</p>{}<p class="quiet">{}</p>{}<p>{}</p></div>'
     ).format(
         base64.b64encode(person.thumbnail).decode(),
+        say("result.face_of", person=name),
         name,
-        name,
-        clock(person.start_s),
-        clock(person.end_s),
+        say("result.from_to", start=clock(person.start_s), end=clock(person.end_s)),
         band(verdict.label),
         gauge(verdict),
         numbers(verdict),
@@ -282,11 +266,12 @@ def _card(person: Person, moved: Markup) -> Markup:
 
 def _result(finding: Finding) -> str:
     if finding.status == "skipped":
-        return f"Skipped: {finding.reason}"
+        return say("result.skipped", reason=finding.reason)
     if finding.fake is None:
-        return finding.reason or "Not calibrated"
-    interval = " ({} to {})".format(*map(number, finding.interval)) if finding.interval else ""
-    return number(finding.fake) + interval + ("" if finding.calibrated else ", uncalibrated")
+        return finding.reason or say("result.uncalibrated")
+    low, high = map(number, finding.interval or (finding.fake, finding.fake))
+    ends = f" ({say('result.from_to', start=low, end=high)})" if finding.interval else ""
+    return number(finding.fake) + ends + ("" if finding.calibrated else f", {basis_name('uncalibrated')}")
 
 
 def _opener(report: Report, finding: Finding) -> Markup:
@@ -296,15 +281,22 @@ def _opener(report: Report, finding: Finding) -> Markup:
     _, at_s = max(zip(finding.scores, finding.time_s, strict=True))
     return Markup(
         '<span class="actions"><button type="button" data-open data-person="{}" data-method="{}" data-region="{}" '
-        'data-time="{:.3f}" aria-label="Show the highest score of {} on {} of {}">Show</button></span>'
+        'data-time="{:.3f}" aria-label="{}">{}</button></span>'
     ).format(
         *(finding.track_id, method := method_name(report, finding), finding.region, at_s),
-        *(method, finding.region, person_name(finding.track_id)),
+        say(
+            "result.show_this",
+            method=method,
+            region=region_name(finding.region),
+            person=person_name(finding.track_id),
+        ),
+        say("result.show"),
     )
 
 
 def _own(finding: Finding) -> str:
-    mean = None if finding.overall is None else f"mean {number(finding.overall)}"
-    vote = None if finding.vote is None else f"{percent(finding.vote)} of {len(finding.scores)} blocks vote fake"
+    mean = None if finding.overall is None else say("result.mean", mean=number(finding.overall))
+    blocks = len(finding.scores)
+    vote = None if finding.vote is None else say("result.vote", share=percent(finding.vote), blocks=blocks)
     grounds = finding.reason if finding.status == "scored" and finding.calibrated else None
     return ", ".join(filter(None, [mean, vote, grounds])) or "–"

@@ -1,6 +1,8 @@
 """Uploaded files: each in a folder of its own that nobody can guess, and gone when its analysis ends."""
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +43,25 @@ def _paths(payload: ListFiles | FileData | None) -> list[str]:
 def is_upload(path: Path, folder: Path) -> bool:
     """Whether a file is where uploads lie: in a folder of its own inside the one of all uploads."""
     return folder.resolve() in path.resolve().parent.parents and path.is_file()
+
+
+def put_apart(name: str, content: bytes, folder: Path) -> Path:
+    """Writes a file of ours where uploads lie, in a folder that nobody can guess."""
+    path = folder / secrets.token_hex(32) / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return path
+
+
+def lend(file: Path, name: str, folder: Path) -> Path:
+    """The same for a file that is kept elsewhere and stays there."""
+    path = folder / secrets.token_hex(32) / name
+    path.parent.mkdir(parents=True)
+    try:
+        os.link(file, path)
+    except OSError:  # it lies on another disk
+        shutil.copyfile(file, path)
+    return path
 
 
 def discard(paths: Iterable[Path], folder: Path) -> None:

@@ -1,12 +1,13 @@
 """From an upload to a report: the door, the store, the analysis, and the end of the uploaded file."""
 
-import hashlib
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from contextvars import copy_context
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -15,19 +16,25 @@ import gradio as gr
 
 from analysis.costs import learn
 from analysis.pipeline import Order
-from core.errors import Cancelled, InputError
+from core.errors import Cancelled, InputError, NotAllowed
+from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
+from core.words import say
 from storage import ReportStore
+from storage.reviews import ReviewStore
+from storage.similar import Similar
+from storage.users import UserStore
+from ui.document import Format, write_document
 from ui.messages import duration
+from ui.rights import require, whose
 from ui.uploads import discard, is_upload
 
 POLL_S = 0.25
 """How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
-VISITOR_HEADER = "x-telltale-visitor"
-MIN_SECRET = 16
-"""Characters of a visitor's own secret; fewer could be guessed."""
+
+OPINION_FIRST = "This clip waits for your opinion: claim it in the queue and say what you hold of it first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ def follow(
 
     Closing the generator stops the work at its next sign of life. A plain function in a thread could not be stopped.
     """
-    news: deque[Progress] = deque([Progress("Starting", 0.0)], maxlen=1)
+    news: deque[Progress] = deque([Progress(say("stages.starting"), 0.0)], maxlen=1)
     report: Future[Report] = Future()
     stop, end = Event(), time.monotonic() + 60 * max_minutes
 
@@ -53,10 +60,7 @@ def follow(
         if stop.is_set():
             raise Cancelled("The analysis was stopped.")
         if time.monotonic() > end:
-            raise InputError(
-                f"The analysis took longer than {duration(60 * max_minutes)} and was stopped. Trim the video, "
-                "choose fewer detectors or a faster setting, and try again."
-            )
+            raise InputError(say("visit.too_long", limit=duration(60 * max_minutes)))
         news.append(progress)
 
     def work() -> None:
@@ -65,7 +69,8 @@ def follow(
         except BaseException as error:
             report.set_exception(error)
 
-    Thread(target=work, name="analysis", daemon=True).start()
+    # In a copy of what is known of this moment, the visitor's language included.
+    Thread(target=copy_context().run, args=[work], name="analysis", daemon=True).start()
     try:
         while not report.done():
             yield news[0]
@@ -77,7 +82,10 @@ def follow(
 
 @dataclass(frozen=True)
 class Desk:
-    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`."""
+    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`.
+
+    `users`, `queue` and `similar` are None on a public page: that is how the two modes are told apart.
+    """
 
     settings: Settings
     manifest: Mapping[str, Weights]
@@ -85,6 +93,36 @@ class Desk:
     take_order: Callable[..., Order]
     analyze: Callable[..., Report]
     follow: Callable[..., Iterator[Progress | Report]] = follow
+    users: UserStore | None = None
+    queue: ReviewStore | None = None
+    similar: Similar | None = None
+
+    @property
+    def reviews(self) -> ReviewStore:
+        """What people decide.
+
+        Raises:
+            NotAllowed: this page is public, and nobody decides anything.
+        """
+        if self.queue is None:
+            raise NotAllowed("This belongs to the moderators' desk; this page is public and nobody decides here.")
+        return self.queue
+
+    @property
+    def in_force(self) -> Settings:
+        """The settings, with the thresholds that a lead put in their place."""
+        return self.settings.model_copy(update=asdict(self.queue.bands())) if self.queue else self.settings
+
+    def report(self, report_id: str, secret: str | None, request: gr.Request) -> Report:
+        """A report that this request may see with all its scores.
+
+        Raises:
+            ReportNotFound: there is none, or it is another visitor's.
+            NotAllowed: the reviewer has to give an opinion first.
+        """
+        report = self.store.get(report_id, owner=whose(self, secret, request))
+        self._not_hidden(report, request)
+        return report
 
     def visit(
         self,
@@ -102,29 +140,32 @@ class Desk:
         """
         files = [Path(name) for name in (upload, *references) if name]
         try:
-            yield Progress("Looking at the file", 0.0)
-            owner = visitor(secret, request)
+            yield Progress(say("stages.looking"), 0.0)
+            reach = whose(self, secret, request, Role.REVIEWER)
+            author = reach or require(self, request, Role.REVIEWER).name
             path = self._door(upload)
             genuine = [self._door(reference) for reference in references]
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
-                raise InputError(f"There is no thoroughness called {options.thoroughness!r}; choose among: {kinds}.")
-            order = self.take_order(path, options, self.settings, self.manifest, genuine)
-            known = self.store.find(order.fingerprint, owner=owner)
+                raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
+            settings = self.in_force
+            order = self.take_order(path, options, settings, self.manifest, genuine)
+            known = self.store.find(order.fingerprint, owner=reach)
             if known:
+                self._not_hidden(known, request)
                 yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
                 return
             arguments = {
                 "name": path.name,
                 "options": options,
-                "settings": self.settings,
+                "settings": settings,
                 "manifest": self.manifest,
                 "references": genuine,
                 "order": order,
             }
             for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
                 if isinstance(step, Report):
-                    self.store.add(step, owner=owner)
+                    self.store.add(step, owner=author, file=path)
                     learn(step, order.chosen, self.settings)
                     yield Answer(step, from_store=False)
                 else:
@@ -132,32 +173,25 @@ class Desk:
         finally:
             discard(files, self.settings.uploads)
 
+    def document(self, report: Report, format: Format) -> bytes:
+        """The evidence report on a report, as of now."""
+        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def _not_hidden(self, report: Report, request: gr.Request) -> None:
+        if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
+            raise NotAllowed(OPINION_FIRST)
+
     def _door(self, upload: str | None) -> Path:
         if not upload:
-            raise InputError("Choose a video first.")
+            raise InputError(say("visit.no_video"))
         path = Path(upload)
         if not is_upload(path, self.settings.uploads):
-            raise InputError("The uploaded video is no longer on the server; drop it here again.")
+            raise InputError(say("visit.gone"))
         if path.stat().st_size > self.settings.max_mb * 1e6:
-            raise InputError(f"This page takes videos of up to {self.settings.max_mb:.0f} MB. Trim it and try again.")
+            raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))
         return path
 
 
 def new_secret(known: str | None) -> str:
     """The secret of a page: the one this browser keeps, or a new one of 128 random bits."""
     return known or secrets.token_urlsafe(16)
-
-
-def visitor(secret: str | None, request: gr.Request) -> str:
-    """Whose reports these are: a hash of what only this visitor knows, so that the database holds no key to them.
-
-    Pages keep a random secret in the browser; programs may send one of theirs in the header `x-telltale-visitor`,
-    and without it their reports belong to the session.
-
-    Raises:
-        InputError: a secret that others could guess.
-    """
-    secret = secret or request.headers.get(VISITOR_HEADER)
-    if len(secret or request.session_hash or "") < MIN_SECRET:
-        raise InputError(f"Send a random text of at least {MIN_SECRET} characters of your own as {VISITOR_HEADER}.")
-    return hashlib.sha256((f"visitor:{secret}" if secret else f"session:{request.session_hash}").encode()).hexdigest()

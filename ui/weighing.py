@@ -7,14 +7,10 @@ from markupsafe import Markup
 
 from core.errors import InputError
 from core.types import Finding, Report
-from plots.style import method_name, person_name
+from core.words import say
+from plots.style import basis_name, method_name, person_name, region_name
 from ui.markup import band, boxed, bullets, each, numbers
 from ui.messages import number
-
-HINT = (
-    "A switch leaves a method out, for everybody in the video; a weight says what it counts beside the others. They "
-    "begin at the weights of the recorded verdict, which stays as it is. Nothing is analysed again."
-)
 
 READ_WEIGHTS = """const rows = () => [...element.querySelectorAll('[data-witness]')];
 const parts = (row) => [row.querySelector('[type=checkbox]'), row.querySelector('[type=range]')];
@@ -45,16 +41,19 @@ def panel(report: Report) -> Markup:
     witnesses = _witnesses(report)
     row = (
         '<div class="witness" role="group" aria-label="{0}" data-witness="{1}"><label><input type="checkbox" checked> '
-        '<span>{0}</span></label><label class="weight"><span>Weight</span> <input type="range" min="0.01" max="1" '
+        '<span>{0}</span></label><label class="weight"><span>{3}</span> <input type="range" min="0.01" max="1" '
         'step="0.01" value="{2}"><output>{2}</output></label></div>'
     )
     if not witnesses:
         return Markup("")
     rows = [
-        (_called(report, f), witness, number(f.weighing.reliability)) for witness, f in witnesses.items() if f.weighing
+        (_called(report, f), witness, number(f.weighing.reliability), say("weighing.weight"))
+        for witness, f in witnesses.items()
+        if f.weighing
     ]
-    reset = '<p class="actions"><button type="button">Reset</button></p>'
-    return Markup('<div class="witnesses">{}' + reset + "</div>").format(each(row, rows))
+    return Markup('<div class="witnesses">{}<p class="actions"><button type="button">{}</button></p></div>').format(
+        each(row, rows), say("weighing.reset")
+    )
 
 
 def asked(weights: Any) -> dict[str, float]:
@@ -66,7 +65,7 @@ def asked(weights: Any) -> dict[str, float]:
     if not isinstance(weights, Mapping) or not all(
         isinstance(weight, int | float) and 0 <= weight <= 1 for weight in weights.values()
     ):
-        raise InputError("A weight lies between 0 and 1; reload the page and try again.")
+        raise InputError(say("weighing.refused"))
     return {str(witness): float(weight) for witness, weight in weights.items()}
 
 
@@ -74,9 +73,16 @@ def preview(report: Report) -> Markup:
     """The verdict that a report which was weighed anew comes to."""
     people = [f"{person_name(p.id)}: {numbers(p.verdict)}" for p in report.tracks] if len(report.tracks) > 1 else []
     body = Markup(
-        '<div role="status"><p>Your weighting: <strong>{}</strong></p><p class="quiet">{}</p></div>'
-        "<details><summary>Why; the recorded verdict stands as it is</summary><p>{}</p>{}</details>"
-    ).format(band(report.verdict.label), numbers(report.verdict), report.verdict.reason, bullets(people))
+        '<div role="status"><p>{}: <strong>{}</strong></p><p class="quiet">{}</p></div>'
+        "<details><summary>{}</summary><p>{}</p>{}</details>"
+    ).format(
+        say("weighing.yours"),
+        band(report.verdict.label),
+        numbers(report.verdict),
+        say("weighing.why"),
+        report.verdict.reason,
+        bullets(people),
+    )
     return boxed("preview", report.verdict.label, body)
 
 
@@ -90,5 +96,5 @@ def _witnesses(report: Report) -> dict[str, Finding]:
 
 
 def _called(report: Report, finding: Finding) -> str:
-    remark = "" if finding.calibrated else " (uncalibrated)"
-    return f"{method_name(report, finding)} · {finding.region}{remark}"
+    remark = "" if finding.calibrated else f" ({basis_name('uncalibrated')})"
+    return f"{method_name(report, finding)} · {region_name(finding.region)}{remark}"

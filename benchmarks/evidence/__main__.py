@@ -22,7 +22,7 @@ from core.errors import AppError, InputError
 from core.settings import VERSION, Settings
 from core.types import Options
 from training.clips import read_clips
-from training.out_of_fold import ORIGINAL, read_out_of_fold
+from training.out_of_fold import ORIGINAL, OutOfFold, read_out_of_fold
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out-of-fold",
         type=Path,
-        nargs="+",
+        nargs="*",
         default=[],
         metavar="CSV",
         help="scores to take in place of the app's own",
@@ -61,14 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(given: argparse.Namespace, folder: Path, settings: Settings) -> Evidence:
     clips = read_clips(given.clips)
-    replaced: dict[tuple[str, str], Mapping[str, float | None]] = {}
-    for file in given.out_of_fold:
-        scores = read_out_of_fold(file)
+    replaced: OutOfFold = {}
+    for path in given.out_of_fold:
+        scores = read_out_of_fold(path)
         if unknown := {form for _, form in scores} - {ORIGINAL, *SWEEP}:
             raise InputError(
-                f"{file.name} has the forms {', '.join(sorted(unknown))}; there are {ORIGINAL}, {', '.join(SWEEP)}."
+                f"{path.name} has the forms {', '.join(sorted(unknown))}; there are {ORIGINAL}, {', '.join(SWEEP)}."
             )
-        replaced |= scores
+        replaced = {**replaced, **scores}
     tasks = plan(clips, () if given.sweep is None else given.sweep or tuple(SWEEP))
     answers = ask(tasks, folder / "answers", Options(tuple(given.detectors)), settings, jobs=given.jobs)
     by_form: dict[str, list[Answer]] = {}

@@ -90,6 +90,19 @@ window.telltale = (() => {
     }
   }
 
+  // A document that came in an answer becomes a file of the visitor's; the answer is not kept.
+  function save(file) {
+    if (file) {
+      const content = Uint8Array.from(atob(file.content), (letter) => letter.charCodeAt(0));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([content], { type: file.kind }));
+      link.download = file.name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    }
+    return null;
+  }
+
   // A row of the matrix, at a time if there is one: only its line stays in the chart, the player moves there, and the
   // frame nearest to it comes into view.
   function open(view, { person, method, region }, time) {
@@ -152,6 +165,14 @@ window.telltale = (() => {
     if (event.type === "error") event.stopImmediatePropagation();
   }
 
+  // A session has ended: Gradio would say nothing, the log-in page does.
+  const ask = window.fetch;
+  window.fetch = async (...request) => {
+    const reply = await ask(...request);
+    if (reply.status === 401) location.reload();
+    return reply;
+  };
+
   document.addEventListener("click", seek, true);
   document.addEventListener("click", openCell, true);
   document.addEventListener("click", openFinding, true);
@@ -159,5 +180,5 @@ window.telltale = (() => {
   document.addEventListener("seeked", moveCursor, true);
   document.addEventListener("error", playable, true);
   document.addEventListener("loadeddata", playable, true);
-  return { keep, watch, fresh, sent: () => sent, upload, addFrames, settle, drawYours };
+  return { keep, watch, fresh, sent: () => sent, upload, addFrames, settle, drawYours, save };
 })();

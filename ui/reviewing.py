@@ -1,0 +1,361 @@
+"""An open report at the moderators' desk: where it stands, the opinion that comes first, the decision, the trail."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from analysis.second_look import second_look
+from core.errors import InputError
+from core.people import Role, User
+from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
+from core.types import Report
+from plots.style import person_name
+from ui.exhibits import Find
+from ui.markup import each, titled
+from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, refused, tried
+from ui.result import ReportView, quality
+from ui.rights import require
+from ui.similar import sightings, similar_table
+from ui.uploads import lend
+from ui.visit import Desk
+
+CHOICES = [(words, decision.value) for decision, words in DECISIONS.items()]
+
+BLIND = (
+    "Look at the clip and say what you hold of it. Scores, and what others decided, are sent to this page only after "
+    "that; your opinion is kept as it is, and your decision may differ."
+)
+
+OPEN_BUTTONS = """element.addEventListener('click', (event) => {
+  const { report } = event.target.closest('button[data-report]')?.dataset ?? {};
+  if (report) trigger('click', { report });
+});"""
+"""For tables whose rows have a button that opens a report."""
+
+
+def rule(
+    desk: Desk,
+    user: User,
+    report_id: str,
+    decision: str | None,
+    policy: str | None,
+    note: str = "",
+    *,
+    ask_second: bool = False,
+) -> State:
+    """Records a decision, with a second review where a rule says so; returns the state it leads to.
+
+    Raises:
+        InputError: there is no such decision.
+        AppError: see `storage.ReviewStore.decide`.
+    """
+    chosen = as_decision(decision)
+    due = second_look(desk.store.get(report_id, owner=None), desk.reviews.bands(), desk.settings)
+    return desk.reviews.decide(report_id, user, chosen, policy or "", note, ask_second=ask_second, due=due)
+
+
+def as_decision(text: str | None) -> Decision:
+    if not text:
+        raise InputError("Choose a decision first.")
+    if text not in list(Decision):
+        raise InputError(f"There is no decision called {text!r}; choose among: {', '.join(Decision)}.")
+    return Decision(text)
+
+
+class ReviewPanel:
+    """The components of one open report, filled by `open`. Buttons that lead elsewhere are the queue's to wire."""
+
+    def __init__(self, desk: Desk, secret: gr.BrowserState, find: Find) -> None:
+        self._desk = desk
+        self.report_id = gr.State("")
+        with gr.Column(visible=False, elem_id="case") as self._whole:
+            with gr.Row(elem_classes="casebar"):
+                self.back = gr.Button("← List (Esc)", size="sm", scale=0, min_width=110, elem_id="case-back")
+                self.next = gr.Button("Take the next one (n)", size="sm", scale=0, min_width=180, elem_id="case-next")
+                gr.HTML(LOOKS, min_width=230, elem_classes="looks")
+            self._note = gr.HTML(visible=False)
+            with gr.Row(elem_classes="desk"):
+                with gr.Column(scale=1, min_width=300, elem_classes="bench"):
+                    self._head = gr.HTML()
+                    self._claim = gr.Button("Claim (c)", elem_id="case-claim", variant="primary")
+                    self._release = gr.Button("Release (c)", size="sm", elem_id="case-release")
+                    with gr.Column(visible=False) as self._blind:
+                        gr.HTML(Markup('<p class="hint">{}</p>').format(BLIND))
+                        self._opinion = gr.Radio(
+                            CHOICES, label="Your opinion, before the scores (1 to 4)", elem_id="case-opinion"
+                        )
+                        self._commit = gr.Button("Commit opinion (o)", variant="primary", elem_id="case-commit")
+                    with gr.Group(visible=False) as self._form:
+                        self._decision = gr.Radio(CHOICES, label="Decision (1 to 4)", elem_id="case-decision")
+                        self._policy = gr.Dropdown([], label="Policy it rests on (p)", elem_id="case-policy")
+                    self._words = gr.Textbox(
+                        label="Note (t)", lines=3, max_length=4000, visible=False, elem_id="case-note", autoscroll=False
+                    )
+                    self._second = gr.Checkbox(
+                        label="Ask for a second review (s)", visible=False, elem_id="case-second"
+                    )
+                    with gr.Row(elem_classes="acts"):
+                        self._decide = gr.Button(
+                            "Decide (d)",
+                            variant="primary",
+                            size="md",
+                            visible=False,
+                            elem_id="case-decide",
+                            min_width=90,
+                        )
+                        self._escalate = gr.Button(
+                            "Escalate (e)", visible=False, size="md", elem_id="case-escalate", min_width=90
+                        )
+                        self._appeal = gr.Button(
+                            "Appeal (a)", visible=False, size="md", elem_id="case-appeal", min_width=90
+                        )
+                    self._trail = gr.HTML()
+                with gr.Column(scale=2, min_width=320):
+                    self._clip = gr.HTML(visible=False)
+                    self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
+                    self._faces = gr.HTML(visible=False)
+                    self._view = ReportView("queue", find, secret, desk)
+        self.outputs = [
+            *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
+            *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
+            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, *self._view.outputs),
+        ]
+        self._acts()
+
+    def _acts(self) -> None:
+        desk = self._desk
+
+        reviews = desk.reviews
+
+        @friendly
+        def claim(report_id: str, request: gr.Request) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+            return self._after(lambda: reviews.claim(report_id, user), report_id, user)
+
+        @friendly
+        def release(report_id: str, request: gr.Request) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+            return self._after(lambda: reviews.release(report_id, user), report_id, user)
+
+        @friendly
+        def commit(report_id: str, opinion: str | None, request: gr.Request) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+            return self._after(lambda: reviews.give_opinion(report_id, user, as_decision(opinion)), report_id, user)
+
+        @friendly
+        def decide(
+            report_id: str, decision: str | None, policy: str | None, note: str, ask_second: bool, request: gr.Request
+        ) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+
+            def act() -> State:
+                return rule(desk, user, report_id, decision, policy, note, ask_second=ask_second)
+
+            return self._after(act, report_id, user)
+
+        @friendly
+        def escalate(report_id: str, note: str, request: gr.Request) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+            return self._after(lambda: reviews.escalate(report_id, user, note), report_id, user)
+
+        @friendly
+        def appeal(report_id: str, note: str, request: gr.Request) -> dict[Any, Any]:
+            user = require(desk, request, Role.REVIEWER)
+            return self._after(lambda: reviews.appeal(report_id, user, note), report_id, user)
+
+        ruling = [self.report_id, self._decision, self._policy, self._words, self._second]
+        for button, handler, inputs in (
+            (self._claim, claim, [self.report_id]),
+            (self._release, release, [self.report_id]),
+            (self._commit, commit, [self.report_id, self._opinion]),
+            (self._decide, decide, ruling),
+            (self._escalate, escalate, [self.report_id, self._words]),
+            (self._appeal, appeal, [self.report_id, self._words]),
+        ):
+            self.settle_after(button.click(handler, inputs, self.outputs, **QUICK))
+
+    def _after(self, act: Callable[[], Any], report_id: str, user: User) -> dict[Any, Any]:
+        """The updates after an act. Who was refused, perhaps because somebody else was quicker, sees how things stand
+        now, and keeps what they have typed."""
+        outcome = tried(act)
+        if not isinstance(outcome, Refusal):
+            said = RECORDED[outcome] if isinstance(outcome, State) else ""
+            return self.open(report_id, user, said, again=True)
+        review, hidden = self._desk.reviews.review(report_id, user), self._desk.reviews.hides(report_id, user)
+        return self._standing(review, user, hidden) | {self._note: _if_any(refused(outcome.sentence))}
+
+    def settle_after(self, event: Any) -> None:
+        """What is to be done in the browser once `event` has shown a report."""
+        self._view.settle_after(event)
+
+    def open(self, report_id: str, user: User, note: str = "", *, again: bool = False) -> dict[Any, Any]:
+        """The updates that make this panel show a report as this user may see it.
+
+        `again`: it is open already, so it is not viewed once more, and the player does not begin anew.
+        """
+        desk = self._desk
+        review = desk.reviews.review(report_id, user)
+        report = desk.store.get(report_id, owner=None)
+        hidden = desk.reviews.hides(report_id, user)
+        policies = [(f"{p.id} · {p.title}", p.id) for p in desk.reviews.policies(active_only=True)]
+        only = policies[0][1] if len(policies) == 1 else None
+        standing, fields = self._standing(review, user, hidden), self._fields(review, user, hidden)
+        clip = {}
+        if not again:
+            desk.reviews.note_view(report_id, user)
+            clip = {self._clip: _if_any(player(desk, report))}
+        return {
+            **clip,
+            self.report_id: report_id,
+            self._whole: gr.update(visible=True),
+            self._note: _if_any(Markup('<p class="done" role="status">{}</p>').format(note) if note else ""),
+            **standing,
+            self._opinion: None,
+            self._decision: None,
+            # What was chosen last stays: one policy often serves for many clips in a row.
+            self._policy: gr.update(choices=policies, value=only) if only else gr.update(choices=policies),
+            self._words: gr.update(value="", visible=fields[self._words]),
+            self._second: gr.update(value=False, visible=fields[self._second]),
+            self.seen: _if_any("" if hidden else similar_table(sightings(desk, report_id, user))),
+            self._faces: _if_any(faces(report) if hidden else ""),
+        } | (self._view.hide() if hidden else self._view.show(report))
+
+    def _standing(self, review: Review, user: User, hidden: bool) -> dict[Any, Any]:
+        """What says where it stands, and which acts that allows; nothing that somebody may have typed meanwhile."""
+        claim, is_open = review.queued.claim, review.queued.state is not State.DECIDED
+        works, mine = user.role.includes(Role.REVIEWER), claim is not None and claim.by == user.name
+        allowed = self._fields(review, user, hidden)
+        return {
+            self._head: head(review, user),
+            self._claim: gr.update(visible=works and is_open and claim is None),
+            self._release: gr.update(visible=mine or (claim is not None and user.role.includes(Role.LEAD))),
+            self._blind: gr.update(visible=hidden and mine),
+            **{part: gr.update(visible=seen) for part, seen in allowed.items()},
+            self._trail: _if_any(trail(review)),
+        }
+
+    def _fields(self, review: Review, user: User, hidden: bool) -> dict[Any, bool]:
+        """Whether each field and button of the form is for this user now."""
+        queued = review.queued
+        is_open, works = queued.state is not State.DECIDED, user.role.includes(Role.REVIEWER)
+        decides = works and is_open and not hidden and queued.claim is not None and queued.claim.by == user.name
+        appeals = works and not is_open
+        return {
+            self._form: decides,
+            self._words: decides or appeals,
+            self._second: decides and (queued.state, Move.ASK_SECOND) in AFTER,
+            self._decide: decides,
+            self._escalate: decides and (queued.state, Move.ESCALATE) in AFTER,
+            self._appeal: appeals,
+        }
+
+    def close(self) -> dict[Any, Any]:
+        return {self.report_id: "", self._whole: gr.update(visible=False)} | self._view.hide()
+
+
+RECORDED = {
+    State.DECIDED: "Decided. Press n for the next one.",
+    State.SECOND_REVIEW: "Recorded; somebody else makes the second review.",
+    State.ESCALATED: "A lead decides next.",
+    State.REOPENED: "Reopened; somebody else, or a lead, decides anew.",
+}
+
+LOOKS = Markup(
+    '<span class="actions"><button type="button" data-look="blurred" aria-pressed="false">Blur</button>'
+    '<button type="button" data-look="greyed" aria-pressed="false">Grey</button>'
+    '<button type="button" data-keys>Keys <kbd>?</kbd></button></span>'
+)
+
+
+def _if_any(content: str) -> dict[str, Any]:
+    """An empty piece would still take the room between pieces."""
+    return dict(gr.update(value=content, visible=bool(content)))
+
+
+def head(review: Review, user: User) -> Markup:
+    """What it is, where it stands, and who is at work on it."""
+    queued, claim = review.queued, review.queued.claim
+    if claim is None:
+        held = "Nobody is at work on it." if queued.state is not State.DECIDED else ""
+    elif claim.by == user.name:
+        held = f"You hold it until {claim.until[11:16]} (UTC)."
+    else:
+        held = f"{claim.by} is at work on it until {claim.until[11:16]} (UTC)."
+    return Markup('<h2 class="casename">{}</h2><p>{} {}</p><p class="quiet">{}</p>').format(
+        queued.name, chip(queued.state), why(queued.why), held
+    )
+
+
+def chip(state: State) -> Markup:
+    return Markup('<span class="chip {}">{}</span>').format(state.value, STATES[state])
+
+
+def why(reason: str) -> Markup:
+    return Markup('<span class="quiet">{}</span>').format(reason) if reason else Markup("")
+
+
+def trail(review: Review) -> Markup:
+    """What people did to it, the last thing first."""
+    entries: list[Step | Opinion] = sorted([*review.steps, *review.opinions], key=lambda entry: entry.at, reverse=True)
+    if not entries:
+        return Markup("")
+    return Markup('<h3 class="trailhead">So far</h3><ol class="trail">{}</ol>').format(
+        each("<li>{}</li>", [(_entry(entry),) for entry in entries])
+    )
+
+
+def _entry(entry: Step | Opinion) -> Markup:
+    when = entry.at[:16].replace("T", " ")
+    if isinstance(entry, Opinion):
+        seen = "before the scores" if entry.blind else "having seen the scores"
+        return Markup('<strong>{}</strong> held, {}: {}<br><span class="quiet">{}</span>').format(
+            entry.reviewer, seen, DECISIONS[entry.decision], when
+        )
+    what = MOVES[entry.move]
+    if entry.ruling:
+        what = f"{DECISIONS[entry.ruling.decision]}, by {entry.ruling.policy} · {entry.ruling.policy_title}"
+    note = Markup('<blockquote class="words">{}</blockquote>').format(entry.note) if entry.note else ""
+    return Markup('<strong>{}</strong>: {} {}{}<span class="quiet">{} → {}</span>').format(
+        entry.actor, what, why(entry.why), note, when, STATES[entry.after]
+    )
+
+
+PLAYED = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
+
+
+def player(desk: Desk, report: Report) -> Markup:
+    """The clip itself, as long as it is kept."""
+    kept = desk.store.media.path(report.video.sha256) if desk.store.media else None
+    if kept is None:
+        return Markup("")
+    suffix = Path(report.video.name).suffix.lower()
+    lent = lend(kept, f"clip{suffix if suffix in PLAYED else '.mp4'}", desk.settings.uploads)
+    return Markup(
+        '<video class="clip" controls preload="metadata" src="gradio_api/file={}" aria-label="{}"></video>'
+    ).format(lent, report.video.name)
+
+
+def faces(report: Report) -> Markup:
+    """What may be seen before an opinion: who is in the picture, and how well; no number that a method gave."""
+    pictures = each(
+        '<figure><img src="data:image/jpeg;base64,{}" alt="Face of {}"><figcaption>{}<br><span class="quiet">{} to {}'
+        "</span></figcaption></figure>",
+        [
+            (
+                base64.b64encode(p.thumbnail).decode(),
+                person_name(p.id),
+                person_name(p.id),
+                clock(p.start_s),
+                clock(p.end_s),
+            )
+            for p in report.tracks
+        ],
+    )
+    found = (
+        Markup('<div class="faces">{}</div>').format(pictures) if report.tracks else Markup("<p>No face was found.</p>")
+    )
+    return titled("People in the video", "Scores come after your opinion.") + found + quality(report)
