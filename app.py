@@ -67,7 +67,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import ReportStore, open_database
+    from storage import AuditLog, ReportStore, open_database
     from storage import prepare as prepare_database
     from storage.media import Media
     from storage.retention import keep_deleting
@@ -87,7 +87,9 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
-    desk = Desk(settings, load_manifest(), store, take_order, analyze, following, users, queue, similar)
+    desk = Desk(
+        settings, load_manifest(), store, take_order, analyze, following, users, queue, similar, AuditLog(database)
+    )
     return build(desk), launch_options(settings, users)
 
 

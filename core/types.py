@@ -444,17 +444,6 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person decided about a report, in the words in which it is shown; `at` is UTC, ISO 8601."""
-
-    by: str
-    at: str
-    decision: str
-    policy: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that is known about one analysis; storage keeps it, plots draw it, the API returns it.
 

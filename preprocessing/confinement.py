@@ -5,12 +5,22 @@ calls by which a hijacked decoder could reach the network, start programs, or wr
 """
 
 import ctypes
+import os
 import platform
 import resource
 import sys
 from typing import ClassVar
 
 OPEN_FILES = 32
+
+
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+_CALM = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def surroundings() -> dict[str, str]:
+    """The environment for such a process; keys and passwords are not among what it is told."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _CALM
 
 
 def confine(*, memory_bytes: int, cpu_s: int) -> None:

@@ -1,23 +1,23 @@
 """C2PA credentials: what a file says of its own origin. They never enter a score.
 
-The library that reads them is native code at work on a hostile file, so it works in a child process with limits on
-time and memory, is told to fetch nothing, and is asked at all only where the file holds a mark of credentials.
+The library that reads them is native code at work on a hostile file, so it works in a confined process that may be
+killed, is told to fetch nothing, and is asked at all only where the file holds a mark of credentials.
 `python -m preprocessing.provenance FILE` is that child.
 """
 
 import json
 import mmap
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from core.settings import ROOT
 from core.types import Provenance
+from preprocessing.confinement import confine, surroundings
 
 MARKS = (b"c2pa", b"dcterms:provenance")
 """One of them is in every file with credentials: the label of their box, or the tag of an address where they lie."""
@@ -40,11 +40,10 @@ def read_provenance(path: Path) -> Provenance:
     if not _is_marked(path):
         return Provenance("absent")
     try:
-        # Without the environment, so that no proxy or key of the operator is known to it.
         child = subprocess.run(
             [sys.executable, "-m", "preprocessing.provenance", str(path.resolve())],
             cwd=ROOT,
-            env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ},
+            env=surroundings(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=LIMIT_S,
@@ -61,10 +60,8 @@ def _is_marked(path: Path) -> bool:
         return any(content.find(mark) >= 0 for mark in MARKS)
 
 
-def _read(path: Path) -> Provenance:
-    """In the child: what the library says of the file."""
-    import c2pa  # here, so that the app itself never loads it
-
+def _read(path: Path, c2pa: ModuleType) -> Provenance:
+    """In the child: what the library, which the app itself never loads, says of the file."""
     kind = _kind(path)
     if kind is None:
         return Provenance("absent")
@@ -149,9 +146,7 @@ def _bounded(told: Mapping[str, Any]) -> Provenance:
 
 
 if __name__ == "__main__":
-    with suppress(ImportError):  # not on Windows
-        import resource
+    import c2pa
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CPU, (int(LIMIT_S), int(LIMIT_S)))
-    print(json.dumps(asdict(_read(Path(sys.argv[1])))))
+    confine(memory_bytes=MEMORY_BYTES, cpu_s=int(LIMIT_S))
+    print(json.dumps(asdict(_read(Path(sys.argv[1]), c2pa))))

@@ -24,6 +24,7 @@ import numpy as np
 from core.errors import InputError
 from core.settings import ROOT, Settings
 from core.types import Frame, Video
+from preprocessing.confinement import surroundings
 from preprocessing.decoding import SLOTS, Tally, Task, slot_bytes
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class _Reader:
                 pass_fds=[memory],
                 process_group=0,  # an interrupt from the keyboard is the app's to answer
                 cwd=ROOT,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _CALM,
+                env=surroundings(),
             )
 
     def answers(self, task: Task) -> Iterator[_Answer]:
@@ -202,11 +203,6 @@ class _Reader:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             pipe.close()  # type: ignore[union-attr]
-
-
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
-"""What a reader is told of the app's surroundings; keys and passwords are not among it."""
-_CALM = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @contextlib.contextmanager

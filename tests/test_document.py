@@ -13,8 +13,8 @@ import pypdf
 import pytest
 
 from core.errors import InputError
+from core.reviewing import Decision, Move, Ruling, State, Step
 from core.types import (
-    Decision,
     Exhibit,
     Finding,
     Label,
@@ -45,7 +45,11 @@ TAG = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 NOW = "2026-03-04T05:06:07+00:00"
 LOG = "1f" * 32
 VERDICT = Verdict(Label.SOME_SIGNS, 0.71, (0.61, 0.81), 0.91, f"The mouth moves oddly {TAG}.", "calibrated")
-DECISION = Decision(f"anna {TAG}", NOW, f"Manipulated {TAG}", f"Impersonation {TAG}", f"Seen before {TAG}\non Monday")
+RULING = Ruling(Decision.MANIPULATED, f"P-1 {TAG}", f"Impersonation {TAG}", blind=True)
+STEP = Step(
+    *(NOW, f"anna {TAG}", Move.SETTLE, State.UNREVIEWED, State.DECIDED, f"Seen before {TAG}\non Monday"),
+    *(f"The methods disagree {TAG}.", RULING),
+)
 
 
 def jpeg(width: int = 64, height: int = 64) -> bytes:
@@ -105,7 +109,7 @@ EMPTY = replace(
 
 
 def written(report: Report, format: Format) -> bytes:
-    return write_document(report, format, made_at=NOW, decisions=(DECISION,), log_sha256=LOG)
+    return write_document(report, format, made_at=NOW, steps=(STEP,), log_sha256=LOG)
 
 
 def pdf_text(content: bytes) -> str:
@@ -138,7 +142,7 @@ def test_every_format_says_all_that_there_is_to_say():
     told = json.loads(written(REPORT, Format.JSON))
     assert told["verdict"]["fake"] == 0.71
     assert told["evidence"]["sha256"] == {"file": "ef" * 32, "log": LOG}
-    assert told["evidence"]["decisions"][0]["note"] == DECISION.note
+    assert told["evidence"]["decisions"][0]["note"] == STEP.note
     assert told["evidence"]["methods"][0]["limits"] == DETECTORS["lrnet"].card.limits
 
     for text in (Reader(written(REPORT, Format.HTML)).text, pdf_text(written(REPORT, Format.PDF))):
@@ -155,7 +159,15 @@ def test_every_format_says_all_that_there_is_to_say():
             *("Person 1", "0.66 (0.50–0.80)", "0.66 * (0.50–0.80)", "skipped", f"Eyes hidden {TAG}."),
             *("Looked at again: 0.61 at three quarters of its size", f"Turned away {TAG}.", f"Mind the light {TAG}."),
             *("lrnet/own/entire", "SHA-256 " + "ab" * 32, f"MIT {TAG}", *cannot(), DETECTORS["lrnet"].card.limits),
-            *("What does not hold", DECISION.by, DECISION.decision, DECISION.policy, f"Seen before {TAG}", "on Monday"),
+            *(
+                "What does not hold",
+                STEP.actor,
+                "Decided: Manipulated",
+                RULING.policy_title,
+                STEP.why,
+                f"Seen before {TAG}",
+                "on Monday",
+            ),
             *("ef" * 32, LOG, "cd" * 32, REPORT.id, "Hottest in the upper left", "Without mouth", "0.40 (−0.40)"),
         ):
             assert "".join(said.split()) in squeezed, said

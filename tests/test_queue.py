@@ -74,8 +74,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
                 ),
                 owner="carl",
             )
+        log = AuditLog(settings.database_url)
         reviews.keep_policy(LEA, Policy("SYN-1", f"Synthetic {TAG}", f"Text {TAG}"))
-        desk = Desk(settings, load_manifest(), store, None, None, users=users, queue=reviews)  # type: ignore[arg-type]
+        desk = Desk(settings, load_manifest(), store, None, None, users=users, queue=reviews, log=log)  # type: ignore[arg-type]
         blocks = build(desk)
         options = launch_options(settings) | {
             "auth_dependency": lambda asked: asked.cookies.get("who") or asked.headers.get("who")
@@ -260,6 +261,27 @@ def test_programs_list_and_decide_with_the_sentences_people_get(serve):
         program(office, "bert")("older", "manipulated", "SYN-1", api_name="/review")
     with pytest.raises(Exception, match="takes the role reviewer"):
         program(office, "vera")("newer", "manipulated", "SYN-1", api_name="/review")
+
+
+def test_a_document_tells_what_was_decided_and_the_log_who_took_it_along(serve):
+    office = serve(TELLTALE_BLIND_FIRST="true")
+    call = program(office, "anna")
+    with pytest.raises(Exception, match="waits for your opinion"):
+        call("older", "pdf", api_name="/report")
+    log = office.desk.log
+    assert "exported" not in [entry.action for entry in log.of("older")]
+    office.reviews.give_opinion("older", ANNA, Decision.MANIPULATED)
+    office.reviews.decide("older", ANNA, Decision.MANIPULATED, "SYN-1", f"By hand {TAG}.")
+
+    told = call("older", api_name="/report")["evidence"]
+    assert told["decisions"][-1]["ruling"]["decision"] == "manipulated"
+    assert told["sha256"]["log"] == log.head().hash
+    page = Path(call("older", "html", api_name="/report")).read_text()
+    assert "Decided: Manipulated" in page
+    assert "By hand &lt;img" in page
+    assert "<img src=x" not in page
+    taken = [json.loads(entry.details) for entry in log.of("older") if entry.action == "exported"]
+    assert taken == [{"format": "json"}, {"format": "html"}]
 
 
 ACTS = {

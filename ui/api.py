@@ -79,7 +79,7 @@ def endpoints(desk: Desk) -> None:
         wanted, found = read_format(format), desk.report(id, None, request)
         if desk.queue:
             desk.queue.note_view(id, require(desk, request, Role.VIEWER))
-        document = desk.document(found, wanted)
+        document = desk.document(found, wanted, request)
         if wanted is Format.JSON:
             return dict(json.loads(document))
         # A file, and not bytes in the answer, for that is what clients know to fetch; it is swept up with old uploads.

@@ -25,7 +25,7 @@ def downloads(find: Find, secret: gr.BrowserState, report_id: gr.State, desk: De
         @friendly
         def write(report_id: str, secret: str | None, request: gr.Request) -> dict[str, str]:
             report = find(report_id, secret, request)
-            content = base64.b64encode(desk.document(report, format)).decode()
+            content = base64.b64encode(desk.document(report, format, request)).decode()
             return {"name": file_name(report, format), "kind": KINDS[format], "content": content}
 
         return write

@@ -18,11 +18,12 @@ from analysis.costs import learn
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, NotAllowed
 from core.people import Role
+from core.reviewing import Step
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from core.words import say
-from storage import ReportStore
+from storage import Action, AuditLog, ReportStore
 from storage.reviews import ReviewStore
 from storage.similar import Similar
 from storage.users import UserStore
@@ -96,6 +97,7 @@ class Desk:
     users: UserStore | None = None
     queue: ReviewStore | None = None
     similar: Similar | None = None
+    log: AuditLog | None = None
 
     @property
     def reviews(self) -> ReviewStore:
@@ -173,9 +175,26 @@ class Desk:
         finally:
             discard(files, self.settings.uploads)
 
-    def document(self, report: Report, format: Format) -> bytes:
-        """The evidence report on a report, as of now."""
-        return write_document(report, format, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    def document(self, report: Report, format: Format, request: gr.Request) -> bytes:
+        """The evidence report on a report, as of now; the log of the moderators' desk says who took it along.
+
+        Raises:
+            NotAllowed: at the desk, nobody has logged in.
+        """
+        steps: tuple[Step, ...] = ()
+        if self.queue:
+            user = require(self, request, Role.VIEWER)
+            steps = self.queue.review(report.id, user).steps
+            if self.log:  # before its head is read, so that the document's hash stands for this entry too
+                taken = {"format": format.value}
+                self.log.record(actor=user.name, action=Action.EXPORTED, report_id=report.id, details=taken)
+        return write_document(
+            report,
+            format,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            steps=steps,
+            log_sha256=self.log.head().hash if self.log else None,
+        )
 
     def _not_hidden(self, report: Report, request: gr.Request) -> None:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):

@@ -149,6 +149,18 @@ class AuditLog:
         with self._session.begin() as session:
             append(session, actor=actor, action=action, report_id=report_id, details=details)
 
+    def head(self) -> Head:
+        """As it stands now.
+
+        Raises:
+            AppError: it is gone.
+        """
+        with self._session() as session:
+            found = session.execute(select(AuditHeadRow.count, AuditHeadRow.hash)).one_or_none()
+        if found is None:
+            raise _headless()
+        return Head(*found)
+
     def of(self, report_id: str) -> tuple[Entry, ...]:
         """What was done to a report, the first thing first; also of one that was deleted."""
         wanted = select(*_COLUMNS).where(AuditRow.report_id == report_id).order_by(AuditRow.number)
@@ -164,7 +176,7 @@ class AuditLog:
         rows = self._rows()
         first = next(rows, None)
         if first is None:
-            raise AppError("The head of the log was removed, so nobody can tell how many entries there were.")
+            raise _headless()
         (count, hash), entries = first[:2], (row[2:] for row in chain([first], rows))
         return Head(count, hash), (Entry(*entry) for entry in entries if entry[0] is not None)
 
@@ -182,3 +194,7 @@ class AuditLog:
 
 
 _COLUMNS = tuple(getattr(AuditRow, field.name) for field in fields(Entry))
+
+
+def _headless() -> AppError:
+    return AppError("The head of the log was removed, so nobody can tell how many entries there were.")

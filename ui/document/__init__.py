@@ -8,7 +8,8 @@ from typing import Any
 
 from core.contract import as_json
 from core.errors import InputError
-from core.types import Decision, Report
+from core.reviewing import Step
+from core.types import Report
 from core.words import ENGLISH, in_language
 from detectors import DETECTORS
 from ui.document.content import evidence, used_weights
@@ -46,11 +47,11 @@ def write_document(
     format: Format,
     *,
     made_at: str,
-    decisions: Sequence[Decision] = (),
+    steps: Sequence[Step] = (),
     log_sha256: str | None = None,
 ) -> bytes:
     """The document on one report, for the arguments of `evidence`; in English, as the report itself is."""
-    about: dict[str, Any] = {"made_at": made_at, "decisions": decisions, "log_sha256": log_sha256}
+    about: dict[str, Any] = {"made_at": made_at, "steps": steps, "log_sha256": log_sha256}
     with in_language(ENGLISH):
         if format is Format.JSON:
             return json.dumps(as_evidence(report, **about), indent=1).encode()
@@ -59,7 +60,7 @@ def write_document(
 
 
 def as_evidence(
-    report: Report, *, made_at: str, decisions: Sequence[Decision] = (), log_sha256: str | None = None
+    report: Report, *, made_at: str, steps: Sequence[Step] = (), log_sha256: str | None = None
 ) -> dict[str, Any]:
     """The report as programs know it, and `evidence`: the rest of what the document says."""
     methods = [
@@ -76,7 +77,7 @@ def as_evidence(
             "made_at": made_at,
             "words": band_name(report.verdict.label),
             "methods": methods,
-            "decisions": [asdict(decision) for decision in decisions],
+            "decisions": [asdict(step) for step in steps],
             "sha256": {"file": report.video.sha256, "log": log_sha256},
         }
     }

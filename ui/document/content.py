@@ -7,8 +7,9 @@ from itertools import chain, zip_longest
 from analysis.disagreement import method_title
 from analysis.explanation import explain_spread
 from analysis.weighing import fused_lines
+from core.reviewing import Step
 from core.settings import VERSION
-from core.types import Decision, Exhibit, Finding, Label, Person, Report, UsedWeights, Verdict
+from core.types import Exhibit, Finding, Label, Person, Report, UsedWeights, Verdict
 from core.words import say
 from detectors import DETECTORS
 from plots.heatmaps import CONTOURS, draw_for_paper, hottest
@@ -20,7 +21,7 @@ from ui.about import cannot, meaning
 from ui.document.blocks import Block, Bullets, Card, Document, Drawing, Facts, Headline, Picture, Section, Table, Text
 from ui.exhibits import occlusion_rows
 from ui.markup import numbers
-from ui.messages import MARKS, band_name, clock, number, percent
+from ui.messages import DECISIONS, MARKS, MOVES, band_name, clock, number, percent
 from ui.provenance import credentials_facts, credentials_words
 
 MAX_PEOPLE = 12
@@ -29,13 +30,12 @@ MAX_EXHIBITS = 24
 """Pictures of where methods looked, in all."""
 
 
-def evidence(
-    report: Report, *, made_at: str, decisions: Sequence[Decision] = (), log_sha256: str | None = None
-) -> Document:
+def evidence(report: Report, *, made_at: str, steps: Sequence[Step] = (), log_sha256: str | None = None) -> Document:
     """The document on one report; it depends on its arguments only.
 
     Args:
         made_at: when it is made: UTC, ISO 8601.
+        steps: what people did about it, the first thing first.
         log_sha256: hash of the newest entry of the audit log; None where no log is kept.
     """
     people = _people(report)
@@ -49,7 +49,7 @@ def evidence(
         Section(say("credentials.title"), say("credentials.hint"), list(_credentials(report))),
         Section("Methods", METHODS_HINT, list(_methods(report))),
         Section("What these methods cannot see", "", list(_limits(report))),
-        Section("Decisions", "", list(_decisions(decisions))),
+        Section("Decisions", "", list(_decisions(steps))),
         Section("The file and the record", RECORD_HINT, list(_record(report, log_sha256))),
     ]
     return Document(
@@ -293,13 +293,18 @@ def _limits(report: Report) -> Iterator[Bullets]:
     yield Bullets([*cannot(), *own])
 
 
-def _decisions(decisions: Sequence[Decision]) -> Iterator[Block]:
-    if not decisions:
+def _decisions(steps: Sequence[Step]) -> Iterator[Block]:
+    if not any(step.ruling for step in steps):
         yield Text("No human decision was recorded when this document was written.")
-        return
-    for d in decisions:
-        about = {"By": d.by, "When": _when(d.at), "Policy": d.policy, "Note": d.note}
-        yield Facts([(name, fact) for name, fact in about.items() if fact], title=d.decision)
+    for step in steps:
+        about = {"By": step.actor, "When": _when(step.at)}
+        title = MOVES[step.move]
+        if ruling := step.ruling:
+            title = f"{title}: {DECISIONS[ruling.decision]}"
+            about["Policy"] = f"{ruling.policy_title} ({ruling.policy})"
+            about["Scores"] = "not yet shown to who decided" if ruling.blind else "known to who decided"
+        about |= {"Why": step.why, "Note": step.note}
+        yield Facts([(name, fact) for name, fact in about.items() if fact], title=title)
 
 
 def _record(report: Report, log_sha256: str | None) -> Iterator[Facts]:
