@@ -70,7 +70,8 @@ def glimpse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def choose(page: Page, clip: Path) -> None:
-    """Uploads a clip and waits until the player shows the browser's own copy."""
+    """Uploads a clip for LRNet alone, and waits until the player shows the browser's own copy."""
+    page.get_by_role("checkbox", name=re.compile("Texture")).uncheck()
     page.set_input_files("#clip input[type=file]", clip)
     page.wait_for_function("() => document.querySelector('#clip video')?.src.startsWith('blob:')")
 

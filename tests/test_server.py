@@ -12,6 +12,7 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 
+from preprocessing.regions import REGIONS
 from tests import clips
 from tests.conftest import ROOT, Server
 
@@ -56,8 +57,9 @@ def test_a_clip_becomes_a_report_with_all_that_the_contract_names(report: dict[s
     assert report["video"]["name"] == "good.mp4"
     (person,) = report["tracks"]
     assert person["frames"] == 100
-    (finding,) = report["findings"]
-    assert finding["status"] == "scored"
+    assert {found["status"] for found in report["findings"]} == {"scored"}
+    assert {found["region"] for found in report["findings"] if found["detector"] == "texture"} == set(REGIONS)
+    (finding,) = [found for found in report["findings"] if found["detector"] == "lrnet"]
     assert len(finding["scores"]) == len(finding["time_s"]) == 3
     assert not report["from_store"]
 
@@ -88,8 +90,8 @@ def test_the_evidence_in_json_names_weights_limits_and_hashes(call: Call, report
     evidence = call(report["id"], api_name="/report")["evidence"]
     assert evidence["sha256"]["file"] == report["video"]["sha256"]
     assert len(evidence["sha256"]["log"]) == 64
-    used = [finding["weights"] for finding in report["findings"]]
-    assert [method["weights"] for method in evidence["methods"]] == used
+    own = ["lrnet/telltale", *(f"texture/telltale/{region}" for region in REGIONS)]
+    assert [method["weights"]["id"] for method in evidence["methods"]] == own
     assert all(method["limits"] for method in evidence["methods"])
     with pytest.raises(Exception, match="no format called 'docx'; choose among: json, html, pdf"):
         call(report["id"], "docx", api_name="/report")

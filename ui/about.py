@@ -18,6 +18,9 @@ def about(settings: Settings) -> str:
     return say(
         "about.text",
         meanings="\n".join(f"| **{band_name(label)}** | {meaning(label)} |" for label in Label),
+        kept=say("about.kept_desk", days=f"{settings.media_days:g}")
+        if settings.moderated
+        else say("about.kept_public", hours=f"{settings.keep_hours:g}"),
         number=say("about.number"),
         cannot="\n".join(f"* {limit}" for limit in cannot()),
         max_mb=f"{settings.max_mb:.0f}",

@@ -204,7 +204,8 @@ def _limits(settings: Settings) -> Markup:
         length=duration(settings.max_seconds),
         max_side_px=settings.max_side_px,
     )
-    return hint(limits) + Markup('<p class="unplayable">{}</p>').format(say("analyze.unplayable"))
+    kept = say("analyze.kept", days=f"{settings.media_days:g}") if settings.moderated else say("analyze.deleted")
+    return hint(f"{limits} {kept}") + Markup('<p class="unplayable">{}</p>').format(say("analyze.unplayable"))
 
 
 def _without_weights(offered: list[Choice], parts: list[str]) -> list[tuple[str, str]]:

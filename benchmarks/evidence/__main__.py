@@ -22,7 +22,7 @@ from core.errors import AppError, InputError
 from core.settings import VERSION, Settings
 from core.types import Options
 from training.clips import read_clips
-from training.out_of_fold import ORIGINAL, read_out_of_fold
+from training.out_of_fold import ORIGINAL, OutOfFold, read_out_of_fold
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sweep", nargs="*", choices=SWEEP, metavar="FORM", help=f"also re-encoded: {'; '.join(SWEEP)}; all by default"
     )
-    parser.add_argument("--out-of-fold", type=Path, metavar="CSV", help="scores to take in place of the app's own")
+    parser.add_argument(
+        "--out-of-fold",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="CSV",
+        help="scores to take in place of the app's own",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes; each uses all cores by itself")
     parser.add_argument("--out", type=Path, help="folder of the results; evidence/ below TELLTALE_DATA by default")
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -54,12 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(given: argparse.Namespace, folder: Path, settings: Settings) -> Evidence:
     clips = read_clips(given.clips)
-    replaced = read_out_of_fold(given.out_of_fold) if given.out_of_fold else {}
-    if unknown := {form for _, form in replaced} - {ORIGINAL, *SWEEP}:
-        raise InputError(
-            f"{given.out_of_fold.name} has the forms {', '.join(sorted(unknown))}; there are {ORIGINAL}, "
-            f"{', '.join(SWEEP)}."
-        )
+    replaced: OutOfFold = {}
+    for path in given.out_of_fold:
+        scores = read_out_of_fold(path)
+        if unknown := {form for _, form in scores} - {ORIGINAL, *SWEEP}:
+            raise InputError(
+                f"{path.name} has the forms {', '.join(sorted(unknown))}; there are {ORIGINAL}, {', '.join(SWEEP)}."
+            )
+        replaced = {**replaced, **scores}
     tasks = plan(clips, () if given.sweep is None else given.sweep or tuple(SWEEP))
     answers = ask(tasks, folder / "answers", Options(tuple(given.detectors)), settings, jobs=given.jobs)
     by_form: dict[str, list[Answer]] = {}

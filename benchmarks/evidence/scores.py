@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.calibration import Evidence, raw_logit
+from analysis.calibration import UNCALIBRATED, Evidence, raw_logit
 from analysis.fusion import band, fuse_methods
 from benchmarks.evidence.answers import Answer
 from core.settings import Settings
 from core.types import Label
+from core.weights import Weights, load_manifest
 from training.clips import Clip
 from training.out_of_fold import OutOfFold
 from training.seen import seen
@@ -28,6 +29,7 @@ def put_in(
     A given score stands for the clip as a whole, so persons are no longer told apart in the verdict.
     """
     theirs = {weights: scores for (weights, of), scores in given.items() if of == form}
+    manifest = load_manifest()
     replaced = []
     for answer, clip in zip(answers, clips, strict=True):
         heard = tuple(
@@ -39,7 +41,8 @@ def put_in(
         by_method: dict[str, list[Evidence]] = {}
         for h in heard:
             if h.fake is not None:
-                by_method.setdefault(h.detector, []).append(Evidence(_logit(h.fake), 0.0))
+                weight = _reliability(manifest.get(h.weights))
+                by_method.setdefault(h.detector, []).append(Evidence(_logit(h.fake), 0.0, weight))
         fake = fuse_methods(by_method).fake if by_method else None
         label = Label.NOT_ASSESSED if fake is None else band(fake, 1.0, settings)
         replaced.append(replace(answer, heard=heard, fake=fake, label=label))
@@ -80,6 +83,11 @@ def standing(name: str, answers: Sequence[Answer], clips: Sequence[Clip], form: 
 
 def _behind(name: str, answers: Sequence[Answer]) -> set[str]:
     return {h.weights for answer in answers for h in answer.heard if name in (h.name, FUSED)}
+
+
+def _reliability(weights: Weights | None) -> float:
+    """What they weigh in the app's own verdict."""
+    return weights.calibration.reliability if weights and weights.calibration else UNCALIBRATED.reliability
 
 
 def _logit(fake: float) -> float:
