@@ -313,7 +313,7 @@ def _record(report: Report, log_sha256: str | None) -> Iterator[Facts]:
         [
             ("File", video.name),
             ("SHA-256 of the file", video.sha256),
-            ("SHA-256 of the log", log_sha256 or "No log is kept here."),
+            ("SHA-256 of the log's last entry", log_sha256 or "No log is kept here."),
             ("Report", report.id),
             ("Fingerprint", f"{report.fingerprint} (over file, settings, weights and version)"),
             ("Video", f"{clock(video.duration_s)}, {video.width} × {video.height} px, {video.fps:.2f} frames a second"),

@@ -151,6 +151,8 @@ def _height(paper: _Paper, block: Block) -> float:
             return 40.0
         case Table():
             return 25.0
+        case Facts():
+            return min(6 + 4.5 * len(block.pairs), 40.0)
         case _:
             return 12.0
 
