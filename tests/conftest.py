@@ -57,7 +57,13 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real app with its defaults, in a process of its own."""
-    folder = tmp_path_factory.mktemp("server")
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@contextmanager
+def running(folder: Path, **chosen: str) -> Iterator[Server]:
+    """The real app with these settings, its data in `folder / "data"`."""
     home, port, proxy = folder / "home", free_port(), socket.create_server(("127.0.0.1", 0))
     home.mkdir()
     server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log", proxy)
@@ -69,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=ROOT,
-            env=passed_on | own | {"no_proxy": "127.0.0.1"},
+            env=passed_on | own | {"no_proxy": "127.0.0.1"} | chosen,
             stdout=log,
             stderr=log,
         )

@@ -73,7 +73,7 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
     picked = gr.State(None)
 
     @friendly
-    def show(request: gr.Request) -> dict[Any, Any]:
+    def assess(request: gr.Request) -> dict[Any, Any]:
         user = tried(lambda: require(desk, request, Role.LEAD))
         if isinstance(user, Refusal):
             return {overview: refused(user.sentence), whole: gr.update(visible=False)}
@@ -112,7 +112,7 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
         said = refused(done.sentence) if isinstance(done, Refusal) else done
         return {found: said, apply: gr.update(visible=False)}
 
-    opened.select(show, None, [overview, whole, drift, found, apply], **QUICK)
+    opened.select(assess, None, [overview, whole, drift, found, apply], **QUICK)
     look.click(consider, [which, rate, base], [found, apply, picked], **QUICK)
     apply.click(put_in_force, picked, [found, apply], **QUICK)
 
