@@ -386,7 +386,8 @@ class ReviewStore:
             # somebody else wrote could not be written any more.
             session.execute(mine)
             row = session.get(ReviewRow, report_id)
-            if row is None:
+            deleted = session.scalar(select(ReportRow.deleted_at).where(ReportRow.id == report_id))
+            if row is None or deleted:
                 raise _not_found()
             yield session, row
 

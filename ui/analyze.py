@@ -106,15 +106,15 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         for step in told(desk.visit(upload, options, secret, request, references=genuine)):
             match step:
                 case Progress():
-                    yield {status: _bar(step)}
+                    yield {status: bar(step)}
                 case Refusal():
-                    yield {status: _refused(step)} | idle
+                    yield {status: refused(step)} | idle
                 case Answer():
                     yield {status: ""} | idle | view.show(step.report, FROM_STORE if step.from_store else "")
 
     def turn_away(shown: str) -> dict[Any, Any]:
         # A cancelled analysis comes here as well; it has said so already.
-        return ({status: _refused(Refusal(FULL))} if WAITING in shown else {}) | idle
+        return ({status: refused(Refusal(FULL))} if WAITING in shown else {}) | idle
 
     def stop(upload: str | None, genuine: list[str]) -> dict[Any, Any]:
         # An analysis that waits for its turn has no end at which its files would go.
@@ -152,7 +152,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
-        lambda: {status: _bar(Progress(WAITING, 0.0))} | busy | view.hide(),
+        lambda: {status: bar(Progress(WAITING, 0.0))} | busy | view.hide(),
         None,
         [status, start, cancel, *view.outputs],
         **QUICK,
@@ -209,12 +209,12 @@ def _greyed(choices: list[tuple[str, str | None]], what: str) -> None:
         )
 
 
-def _bar(progress: Progress) -> Markup:
+def bar(progress: Progress) -> Markup:
     return Markup(
         '<div class="progress"><label for="progress" role="status">{}</label><span>{:.0%}</span>'
         '<progress id="progress" max="1" value="{:.3f}"></progress></div>'
     ).format(progress.stage, progress.fraction, progress.fraction)
 
 
-def _refused(refusal: Refusal) -> Markup:
+def refused(refusal: Refusal) -> Markup:
     return Markup('<p class="refused" role="alert"><strong>No report.</strong> {}</p>').format(refusal.sentence)
