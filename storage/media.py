@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from core.errors import InputError
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SETTLED_S = 86_400
 """A file this old belongs to a report or to nobody: no analysis takes as long."""
@@ -22,11 +24,17 @@ class Media:
         self._folder = folder
 
     def keep(self, file: Path, sha256: str) -> None:
-        """Keeps a file that hashes to this: at once where it lies on the same disk, copied from another one."""
+        """Keeps a file that hashes to this: at once where it lies on the same disk, copied from another one.
+
+        Raises:
+            InputError: it is gone.
+        """
         kept = self._folder / _checked(sha256)
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file, kept)
+        except FileNotFoundError as error:
+            raise InputError("The file was deleted while it was looked at.") from error
         except FileExistsError:
             os.utime(kept)
         except OSError:

@@ -110,7 +110,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         for step in told(desk.visit(upload, options, secret, request, references=genuine)):
             match step:
                 case Progress():
-                    yield {status: _bar(step)}
+                    yield {status: bar(step)}
                 case Refusal():
                     yield {status: _refused(step)} | idle
                 case Answer():
@@ -118,7 +118,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
                     yield {status: ""} | idle | view.show(step.report, note)
 
     def wait() -> dict[Any, Any]:
-        return {status: _bar(Progress(say("analyze.waiting"), 0.0))} | busy | view.hide()
+        return {status: bar(Progress(say("analyze.waiting"), 0.0))} | busy | view.hide()
 
     def turn_away(shown: str) -> dict[Any, Any]:
         # A cancelled analysis comes here as well; it has said so already.
@@ -235,7 +235,7 @@ def _greyed(what: str, choices: Sequence[tuple[str, str | None]]) -> Markup:
     )
 
 
-def _bar(progress: Progress) -> Markup:
+def bar(progress: Progress) -> Markup:
     return Markup(
         '<div class="progress"><label for="progress" role="status">{}</label><span>{:.0%}</span>'
         '<progress id="progress" max="1" value="{:.3f}"></progress></div>'

@@ -15,6 +15,7 @@ from core.people import Role
 from core.types import Label, Options, Thoroughness
 from detectors import choices
 from detectors.engines import device
+from ui.again import as_rows as differences
 from ui.analyze import ANALYSES
 from ui.document import Format, file_name, read_format
 from ui.messages import friendly
@@ -23,7 +24,7 @@ from ui.reviewing import rule
 from ui.rights import require, whose
 from ui.similar import as_rows, sightings
 from ui.uploads import put_apart, several_files
-from ui.visit import Answer, Desk
+from ui.visit import Answer, Desk, Repeated
 
 
 def plain_json(record: Any) -> dict[str, Any]:
@@ -129,6 +130,11 @@ def endpoints(desk: Desk) -> None:
         desk.report(id, None, request)  # not from who has to give an opinion on this clip first
         return as_rows(sightings(desk, id, user))
 
+    @friendly
+    def again(id: str, request: gr.Request) -> Iterator[dict[str, Any]]:
+        for step in desk.run_again(id, request):
+            yield differences(step) if isinstance(step, Repeated) else asdict(step)
+
     # Components nobody sees: they check what arrives, and that a file which is named was uploaded.
     with gr.Column(visible=False):
         inputs = [
@@ -163,6 +169,13 @@ def endpoints(desk: Desk) -> None:
     )
     gr.api(history, api_name="history", api_description="Your reports, newest first, 20 a page.", queue=False)
     if desk.queue:
+        gr.api(
+            again,
+            api_name="again",
+            api_description="Runs a report again, as it was made; last of all what came out, and what differs.",
+            concurrency_id=ANALYSES,
+            concurrency_limit=desk.settings.at_once,
+        )
         gr.api(review, api_name="review", api_description="Records your decision on a report.", queue=False)
         gr.api(queue, api_name="queue", api_description="Reports with their states, 20 a page.", queue=False)
         gr.api(

@@ -14,7 +14,9 @@ from core.people import Role, User
 from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
 from core.types import Report
 from plots.style import person_name
+from ui.again import again_section
 from ui.exhibits import Find
+from ui.log import log_section
 from ui.markup import each, titled
 from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, refused, tried
 from ui.result import ReportView, quality
@@ -119,6 +121,9 @@ class ReviewPanel:
                     self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
                     self._faces = gr.HTML(visible=False)
                     self._view = ReportView("queue", find, secret, desk)
+                    again_section(desk, self.report_id)
+                    if desk.log:
+                        log_section(desk, desk.log, self.report_id)
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),

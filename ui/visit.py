@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import gradio as gr
 
+from analysis.again import repeat
 from analysis.costs import learn
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, NotAllowed
@@ -44,6 +45,15 @@ class Answer:
 
     report: Report
     from_store: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A report, what came out when it was run again, and why that could not be done quite as it was."""
+
+    before: Report
+    after: Report
+    notes: tuple[str, ...]
 
 
 def follow(
@@ -174,6 +184,32 @@ class Desk:
                     yield step
         finally:
             discard(files, self.settings.uploads)
+
+    def run_again(self, report_id: str, request: gr.Request) -> Iterator[Progress | Repeated]:
+        """Signs of life while the kept file is analysed as it was, then both reports.
+
+        Raises:
+            AppError: who asks may not, the file is not kept any more, or nothing it was analysed with is at hand.
+        """
+        author, media = require(self, request, Role.REVIEWER).name, self.store.media
+        yield Progress(say("again.looking"), 0.0)
+        before = self.report(report_id, None, request)
+        path = media.path(before.video.sha256) if media else None
+        if media is None or path is None:
+            raise InputError("The file of this report is not kept any more, so it cannot be run again.")
+        references = [media.path(sha256) for sha256 in before.references]
+        genuine = [file for file in references if file] if all(references) else []
+        again = repeat(before, self.settings, self.manifest, referenced=bool(genuine))
+        arguments: dict[str, Any] = {"options": again.options, "settings": again.settings, "manifest": again.manifest}
+        arguments["references"] = genuine
+        order = self.take_order(path, **arguments)
+        arguments |= {"name": before.video.name, "order": order}
+        for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
+            if isinstance(step, Report):
+                self.store.add(step, owner=author, file=path, again=before.id)
+                yield Repeated(before, step, again.notes)
+            else:
+                yield step
 
     def document(self, report: Report, format: Format, request: gr.Request) -> bytes:
         """The evidence report on a report, as of now; the log of the moderators' desk says who took it along.
