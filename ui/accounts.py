@@ -63,7 +63,7 @@ def accounts_tab(desk: Desk, users: UserStore, *, opened: gr.Tab) -> None:
             about_password = gr.HTML()
         with gr.Column(scale=2, min_width=320):
             gr.HTML(everywhere(lambda: titled(say("accounts.keys"), say("accounts.keys_hint", header=KEY_HEADER))))
-            keys = gr.HTML(js_on_load=ASK_AND_SEND, elem_id="keys")
+            keys = gr.HTML(js_on_load=ASK_AND_SEND, elem_id="own-keys")
             label = gr.Textbox(label=said("accounts.purpose"), max_length=MAX_LABEL)
             make = gr.Button(said("accounts.make"))
             about_keys = gr.HTML()
