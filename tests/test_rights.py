@@ -1,6 +1,7 @@
 """Who may what: every function of the page, asked of the real app by raw HTTP in every role, and the way in."""
 
 import io
+import math
 import re
 import secrets
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.routes import App
+from gradio_client import Client
 
 from core.people import Role
 from storage import users
+from storage.attempts import BY_NAME
 from tests.conftest import Server, running
 from ui.login import OPEN
 
@@ -156,3 +159,111 @@ def test_of_all_that_gradio_serves_strangers_get_the_door_only(office):
                 got[method, path] = "login" if answer.headers.get("location") == "login" else answer.status_code
     assert {how for how, answer in got.items() if answer == "login"} == {("GET", "/"), ("HEAD", "/")}
     assert set(got.values()) == {"login", 401}
+
+
+def test_a_public_page_has_nothing_of_the_desk(server):
+    with httpx.Client(base_url=server.url, timeout=30) as http:
+        assert {name for name, _, _ in functions(http)} == PUBLIC
+        for name in set().union(*LEAST.values()) - PUBLIC:
+            assert http.post(f"/gradio_api/run/{name}", json={"data": []}).status_code >= 400
+        assert http.get("/gradio_api/file=/etc/hostname").status_code == 403
+        assert http.post("/login", data={"name": "ada", "password": PASSWORD}).status_code >= 400
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_programs_come_in_by_their_key_until_it_is_revoked(office, header):
+    key = office.users("keys", "rolf", "--add", header)
+    headers = {header: f"Bearer {key}" if header == "authorization" else key}
+    client = Client(office.server.url, headers=headers, verbose=False, analytics_enabled=False)
+    assert client.predict(api_name="/detectors")
+    assert client.predict(api_name="/history") == {"rows": [], "total": 0}
+    assert key not in office.users("keys", "rolf")
+    number = next(line.split()[0] for line in office.users("keys", "rolf").splitlines() if line.endswith(header))
+    office.users("keys", "rolf", "--revoke", number)
+    assert httpx.get(f"{office.server.url}/config", headers=headers).status_code == 401
+
+
+def test_a_viewer_uploads_nothing_and_a_file_is_nobodys_who_has_not_logged_in(office):
+    post = {"files": ("clip.mp4", b"bytes")}
+    with office.http("vera") as viewer, office.http("rolf") as reviewer, office.http() as stranger:
+        refused = viewer.post("/gradio_api/upload", files=post)
+        assert (refused.status_code, "takes the role reviewer" in refused.text) == (403, True)
+        assert stranger.post("/gradio_api/upload", files=post).status_code == 401
+        (path,) = reviewer.post("/gradio_api/upload", files=post).json()
+        assert reviewer.get(f"/gradio_api/file={path}").content == b"bytes"
+        assert stranger.get(f"/gradio_api/file={path}").status_code == 401
+        assert reviewer.get(f"/gradio_api/file={office.server.data / 'telltale.db'}").status_code == 403
+
+
+def log_in(http: httpx.Client, name: str = "vera", password: str = PASSWORD, **headers: str) -> httpx.Response:
+    return http.post("/login?next=//evil.example", data={"name": name, "password": password}, headers=headers)
+
+
+def test_a_log_in_leads_to_the_page_and_nowhere_else_until_the_log_out(office):
+    with office.http() as http:
+        answer = log_in(http)
+        assert (answer.status_code, answer.headers["location"]) == (303, "./")
+        flags = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+        assert {"httponly", "samesite=lax", "path=/"} <= flags
+        assert "secure" not in flags, "or it would not come back over plain HTTP"
+        assert http.get("/config").status_code == 200
+        kept = dict(http.cookies)
+        assert http.post("/logout").headers["location"] == "login"
+        assert not http.cookies
+    with office.http(cookies=kept) as again:
+        assert again.get("/config").status_code == 401
+    with office.http() as http:
+        assert "secure" in log_in(http, origin=office.server.url.replace("http", "https")).headers["set-cookie"].lower()
+
+
+def test_another_sites_page_can_neither_log_in_nor_out_nor_call(office):
+    with office.http() as http:
+        log_in(http)
+        for own in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+            for path in ("/login", "/logout", "/gradio_api/run/predict", "/gradio_api/upload"):
+                assert http.post(path, headers=own).status_code == 403, (own, path)
+        assert http.get("/config").status_code == 200, "still logged in"
+
+
+def test_the_log_in_page_answers_in_the_language_of_the_request_and_escapes(office):
+    with office.http() as http:
+        page = http.get("/login", headers={"accept-language": "de-AT,en;q=0.5"})
+        assert '<html lang="de">' in page.text
+        assert "Passwort" in page.text
+        refused = log_in(http, "<b>vera", "wrong", **{"accept-language": "de"})
+        assert (refused.status_code, "gehören nicht zusammen" in refused.text) == (401, True)
+        assert "<b>" not in refused.text
+        assert "do not belong together" in log_in(http, "<b>vera", "wrong").text
+        assert "Melden Sie sich" in http.get("/config", headers={"accept-language": "de"}).json()["detail"]
+
+
+def test_who_is_disabled_is_out_at_once(office):
+    office.users("add", "dora", typed=PASSWORD)
+    key = office.users("keys", "dora", "--add", "tests")
+    with office.http() as http:
+        log_in(http, "dora")
+        assert http.get("/config").status_code == 200
+        office.users("disable", "dora")
+        assert http.get("/config").status_code == 401
+        assert http.get("/config", headers={"x-api-key": key}).status_code == 401
+        assert log_in(http, "dora").status_code == 401
+
+
+def test_after_too_many_attempts_the_page_says_when_to_come_back(office):
+    office.users("add", "theo", typed=PASSWORD)
+    with office.http() as http:
+        for _ in range(BY_NAME):
+            assert log_in(http, "theo", "wrong").status_code == 401
+        answer = log_in(http, "theo")
+    assert answer.status_code == 429
+    minutes = math.ceil(int(answer.headers["retry-after"]) / 60)
+    assert f"Too many attempts to log in; try again in {minutes} min." in answer.text
+
+
+def test_the_log_holds_no_secret(office):
+    with office.http() as http:
+        log_in(http)
+        told = [PASSWORD, *office.keys.values(), *http.cookies.values()]
+    logged = office.server.log.read_text()
+    assert logged
+    assert not [secret for secret in told if secret in logged]

@@ -5,22 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.i18n import I18nData
 from markupsafe import Markup
 
 from core.errors import InputError
 from core.people import Role, User, role_called
 from core.words import say
 from storage.users import MAX_LABEL, MAX_PASSWORD, Account, Key, UserStore
+from ui.languages import everywhere, said
 from ui.login import COOKIE, KEY_HEADER
 from ui.markup import each, table, titled
 from ui.messages import QUICK, done, friendly, told_at
 from ui.rights import require
 from ui.visit import Desk
-
-READS = " (reads reports, does not analyze)"
-REVOKE = "Revoke this key? Programs that use it are let in no longer."
-DISABLE = "Disable this user? They are logged out, and their keys are let in no longer."
-RESET = "Give this user a new password? They are logged out everywhere."
 
 ASK_AND_SEND = """element.addEventListener('click', ({ target }) => {
   const button = target.closest('button[data-action]');
@@ -32,12 +29,16 @@ element.addEventListener('change', ({ target }) => trigger('apply', { ...target.
 def masthead(user: User | None = None) -> Markup:
     """The head of the page, with who is logged in and the way out."""
     way_out = Markup(
-        '<form method="post" action="logout"><span><strong>{}</strong>, {}</span><button>Log out</button></form>'
+        '<form method="post" action="logout"><span><strong>{}</strong>, {}</span><button>{}</button></form>'
     )
     return Markup('<header class="masthead"><div><h1>Telltale</h1><p>{}</p></div>{}</header>').format(
         say("page.about"),
-        way_out.format(user.name, user.role + READS * (user.role is Role.VIEWER)) if user else "",
+        way_out.format(user.name, _may(user.role), say("accounts.log_out")) if user else "",
     )
+
+
+def _may(role: Role) -> str:
+    return f"{role} ({say('accounts.reads')})" if role is Role.VIEWER else role
 
 
 def greeting(desk: Desk) -> Callable[..., Markup]:
@@ -53,29 +54,31 @@ def greeting(desk: Desk) -> Callable[..., Markup]:
 def accounts_tab(desk: Desk, users: UserStore, *, opened: gr.Tab) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
-            gr.HTML(titled("Your password", "Changing it logs you out everywhere else."))
+            gr.HTML(everywhere(lambda: titled(say("accounts.password"), say("accounts.password_hint"))))
             old, new, again = (
-                gr.Textbox(label=label, type="password", max_length=MAX_PASSWORD)
-                for label in ("Present password", "New password", "New password once more")
+                gr.Textbox(label=called, type="password", max_length=MAX_PASSWORD)
+                for called in (said("accounts.present"), said("accounts.new"), said("accounts.again"))
             )
-            change = gr.Button("Change password")
+            change = gr.Button(said("accounts.change"))
             about_password = gr.HTML()
         with gr.Column(scale=2, min_width=320):
-            gr.HTML(titled("Your keys", f"With a key, sent as {KEY_HEADER}, a program does what you may do."))
-            keys = gr.HTML(js_on_load=ASK_AND_SEND, elem_id="keys")
-            label = gr.Textbox(label="What a new key is for", max_length=MAX_LABEL)
-            make = gr.Button("Make a key")
+            gr.HTML(everywhere(lambda: titled(say("accounts.keys"), say("accounts.keys_hint", header=KEY_HEADER))))
+            keys = gr.HTML(js_on_load=ASK_AND_SEND, elem_id="own-keys")
+            label = gr.Textbox(label=said("accounts.purpose"), max_length=MAX_LABEL)
+            make = gr.Button(said("accounts.make"))
             about_keys = gr.HTML()
-            made = _shown_once("Your new key", "Copy it now; it is not shown again.")
+            made = _shown_once(said("accounts.made"), said("accounts.made_hint"))
     with gr.Column(visible=False) as all_users:
-        gr.HTML(titled("Users", "A viewer reads, a reviewer also analyses, a lead also deletes, an admin keeps users."))
+        gr.HTML(everywhere(lambda: titled(say("accounts.users"), say("accounts.users_hint"))))
         listing = gr.HTML(js_on_load=ASK_AND_SEND, elem_id="users")
         with gr.Row():
-            name = gr.Textbox(label="Name of a new user", max_length=40)
-            role = gr.Dropdown([(r.capitalize(), r.value) for r in Role], label="Role", value=Role.VIEWER.value)
-        add = gr.Button("Add user")
+            name = gr.Textbox(label=said("accounts.called"), max_length=40)
+            role = gr.Dropdown(
+                [(r.capitalize(), r.value) for r in Role], label=said("accounts.role"), value=Role.VIEWER.value
+            )
+        add = gr.Button(said("accounts.add"))
         about_users = gr.HTML()
-        given = _shown_once("Their password", "Give it to them; they can change it here. It is not shown again.")
+        given = _shown_once(said("accounts.given"), said("accounts.given_hint"))
 
     @friendly
     def open_account(request: gr.Request) -> dict[Any, Any]:
@@ -93,9 +96,9 @@ def accounts_tab(desk: Desk, users: UserStore, *, opened: gr.Tab) -> None:
     def change_password(present: str, wanted: str, repeated: str, request: gr.Request) -> dict[Any, Any]:
         user = require(desk, request, Role.VIEWER)
         if wanted != repeated:
-            raise InputError("The two new passwords differ; type them again.")
+            raise InputError(say("accounts.differ"))
         users.change_password(user.name, present, wanted, token=request.cookies.get(COOKIE))
-        return {old: "", new: "", again: "", about_password: done("Your password was changed.")}
+        return {old: "", new: "", again: "", about_password: done(say("accounts.changed"))}
 
     @told_at(about_keys)
     def make_key(purpose: str, request: gr.Request) -> dict[Any, Any]:
@@ -140,31 +143,37 @@ def accounts_tab(desk: Desk, users: UserStore, *, opened: gr.Tab) -> None:
 
 def key_table(keys: tuple[Key, ...]) -> Markup:
     if not keys:
-        return Markup('<p class="empty">No keys yet.</p>')
-    button = (
-        '<span class="actions"><button type="button" data-action="revoke" data-key="{}" data-ask="{}" '
-        'aria-label="Revoke the key for {}">Revoke</button></span>'
-    )
-    rows = [
-        [key.label, _when(key.created_at), _when(key.used_at), Markup(button).format(key.id, REVOKE, key.label)]
-        for key in keys
-    ]
-    return table(["For", "Made (UTC)", "Last used (UTC)", ""], rows)
+        return Markup('<p class="empty">{}</p>').format(say("accounts.no_keys"))
+    columns: dict[str, Callable[[Key], object]] = {
+        say("accounts.for"): lambda key: key.label,
+        say("accounts.since"): lambda key: _when(key.created_at),
+        say("accounts.used"): lambda key: _when(key.used_at),
+        "": _revoking,
+    }
+    return table(list(columns), [[of(key) for of in columns.values()] for key in keys])
+
+
+def _revoking(key: Key) -> Markup:
+    return Markup(
+        '<span class="actions"><button type="button" data-action="revoke" data-key="{}" data-ask="{}" aria-label="{}">'
+        "{}</button></span>"
+    ).format(key.id, say("accounts.revoke_sure"), say("accounts.revoke_this", name=key.label), say("accounts.revoke"))
 
 
 def user_table(accounts: tuple[Account, ...], own: str) -> Markup:
     """All users with what can be changed about them; an admin's own row can lock nobody out by mistake."""
+    heads = [say("accounts.name"), say("accounts.role"), say("accounts.state"), say("accounts.since"), ""]
     rows = [
         [
-            account.name + (" (you)" if account.name == own else ""),
+            say("accounts.you", name=account.name) if account.name == own else account.name,
             account.role if account.name == own else _roles(account),
-            "Disabled" if account.disabled else "Active",
+            say("accounts.disabled") if account.disabled else say("accounts.active"),
             _when(account.created_at),
             "" if account.name == own else _actions(account),
         ]
         for account in accounts
     ]
-    return table(["Name", "Role", "State", "Made (UTC)", ""], rows)
+    return table(heads, rows)
 
 
 def _roles(account: Account) -> Markup:
@@ -172,24 +181,28 @@ def _roles(account: Account) -> Markup:
         '<option value="{}"{}>{}</option>',
         [(role, Markup(" selected") if role is account.role else "", role.capitalize()) for role in Role],
     )
-    return Markup('<select data-action="role" data-user="{}" aria-label="Role of {}">{}</select>').format(
-        account.name, account.name, options
+    return Markup('<select data-action="role" data-user="{}" aria-label="{}">{}</select>').format(
+        account.name, say("accounts.role_of", name=account.name), options
     )
 
 
 def _actions(account: Account) -> Markup:
-    state = ("enable", "", "Enable") if account.disabled else ("disable", DISABLE, "Disable")
-    buttons = each(
-        '<button type="button" data-action="{}" data-ask="{}" data-user="{}" aria-label="{} {}">{}</button>',
-        [
-            (action, ask, account.name, words, account.name, words)
-            for action, ask, words in (state, ("reset", RESET, "New password"))
-        ],
+    enable = ("enable", "", say("accounts.enable_this", name=account.name), say("accounts.enable"))
+    disable = (
+        *("disable", say("accounts.disable_sure")),
+        *(say("accounts.disable_this", name=account.name), say("accounts.disable")),
     )
-    return Markup('<span class="actions">{}</span>').format(buttons)
+    reset = (
+        *("reset", say("accounts.reset_sure")),
+        *(say("accounts.reset_this", name=account.name), say("accounts.reset")),
+    )
+    button = '<button type="button" data-user="{}" data-action="{}" data-ask="{}" aria-label="{}">{}</button>'
+    return Markup('<span class="actions">{}</span>').format(
+        each(button, [(account.name, *words) for words in (enable if account.disabled else disable, reset)])
+    )
 
 
-def _shown_once(label: str, info: str) -> gr.Textbox:
+def _shown_once(label: I18nData, info: I18nData) -> gr.Textbox:
     return gr.Textbox(label=label, info=info, interactive=False, visible=False, buttons=["copy"])
 
 
@@ -209,8 +222,8 @@ def _number(given: Any) -> int:
     try:
         return int(given)
     except (TypeError, ValueError):
-        raise InputError("A key is named by its number; reload the page and try again.") from None
+        raise InputError(say("accounts.no_number")) from None
 
 
 def _when(at: str | None) -> str:
-    return at[:16].replace("T", " ") if at else "never"
+    return at[:16].replace("T", " ") if at else say("accounts.never")

@@ -34,8 +34,11 @@ def answer_in_the_visitors_language() -> None:
     ask(_of_the_request)
 
 
+def preferred(accept_language: str | None) -> str:
+    """The first language of a header `Accept-Language`: the one by which Gradio picks texts in the browser."""
+    return (accept_language or "").split(",")[0].split(";")[0].split("-")[0].strip().lower()
+
+
 def _of_the_request() -> str | None:
-    """The first language of the request that is being answered: the one by which Gradio picks texts in the browser."""
     request = LocalContext.request.get(None)
-    wanted = request.headers.get("accept-language") if request else None
-    return (wanted or "").split(",")[0].split(";")[0].split("-")[0].strip().lower()
+    return preferred(request.headers.get("accept-language")) if request else None

@@ -5,6 +5,8 @@ It stands before all of Gradio as a middleware, because Gradio asks `auth_depend
 
 import base64
 import hashlib
+import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,8 +21,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import NotAllowed
 from core.people import Role, User
+from core.words import in_language, language, say
 from storage.attempts import TooManyAttempts
 from storage.users import UserStore
+from ui.languages import preferred
 
 ASSETS = Path(__file__).parent / "assets"
 COOKIE = "telltale-session"
@@ -66,8 +70,12 @@ class Door:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
+        with _language_of(request):
+            return self._refused(request)
+
+    def _refused(self, request: Request) -> Response | None:
         if _is_foreign(request):
-            return PlainTextResponse("This was sent by another site's page; open this one and try again.", 403)
+            return PlainTextResponse(say("login.foreign"), 403)
         user = self._user(request)
         request.state.caller = user.name if user else None
         path = request.scope["path"]  # `url` is put together with a header that anybody may write
@@ -76,9 +84,9 @@ class Door:
         if user is None:
             if path == "/" and request.method in SAFE and _key(request) is None:
                 return RedirectResponse("login", 303)
-            return JSONResponse({"detail": "Log in first, or send one of your keys."}, 401)
+            return JSONResponse({"detail": say("rights.nobody")}, 401)
         if path.rstrip("/") == UPLOAD and not user.role.includes(Role.REVIEWER):
-            return PlainTextResponse(f"Uploading takes the role reviewer, and yours is {user.role}; ask an admin.", 403)
+            return PlainTextResponse(say("login.upload", wanted=Role.REVIEWER, own=user.role), 403)
         return None
 
     def _user(self, request: Request) -> User | None:
@@ -95,7 +103,8 @@ class _Forms:
         self._users = users
 
     async def show(self, request: Request) -> Response:
-        return RedirectResponse("./", 303) if _caller(request) else login_page()
+        with _language_of(request):
+            return RedirectResponse("./", 303) if _caller(request) else login_page()
 
     async def log_in(self, request: Request) -> Response:
         fields = await _fields(request)
@@ -105,9 +114,12 @@ class _Forms:
         try:
             token = await run_in_threadpool(self._users.log_in, name, password, address)
         except TooManyAttempts as error:
-            return login_page(str(error), 429, {"Retry-After": str(error.wait_s)})
-        except NotAllowed as error:
-            return login_page(str(error), 401)
+            with _language_of(request):
+                wait = say("login.wait", minutes=math.ceil(error.wait_s / 60))
+                return login_page(wait, 429, {"Retry-After": str(error.wait_s)})
+        except NotAllowed:
+            with _language_of(request):
+                return login_page(say("login.wrong"), 401)
         # Always to the page itself: an address to go on to could lead anywhere.
         answer = RedirectResponse("./", 303)
         secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
@@ -130,24 +142,32 @@ def login_page(refusal: str = "", status: int = 200, headers: dict[str, str] | N
     style = Markup((ASSETS / "telltale.css").read_text(encoding="utf-8"))
     said = Markup('<p class="refused" role="alert">{}</p>').format(refusal) if refusal else ""
     page = Markup(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Log in · Telltale</title>'
+        '<!doctype html><html lang="{}"><head><meta charset="utf-8"><title>{} · Telltale</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="theme.css">'
         "<style>{}</style><script>{}</script></head>"
-        '<body class="login"><main><header class="masthead"><h1>Telltale</h1><p>Looks for signs of face manipulation '
-        'in video.</p></header><form method="post" action="login"><h2>Log in</h2>{}'
-        '<label>Name <input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required '
-        'autofocus></label><label>Password <input name="password" type="password" autocomplete="current-password" '
-        'required></label><button>Log in</button></form><p class="hint">Accounts are made by an admin of this page, '
-        "who can also give you a new password.</p></main></body></html>"
-    ).format(style, Markup(DARK), said)
+        '<body class="login"><main><header class="masthead"><div><h1>Telltale</h1><p>{}</p></div></header>'
+        '<form method="post" action="login"><h2>{}</h2>{}'
+        '<label>{} <input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required '
+        'autofocus></label><label>{} <input name="password" type="password" autocomplete="current-password" '
+        'required></label><button>{}</button></form><p class="hint">{}</p></main></body></html>'
+    ).format(
+        *(language(), say("login.title"), style, Markup(DARK), say("page.about"), say("login.title"), said),
+        *(say("login.name"), say("login.password"), say("login.button"), say("login.hint")),
+    )
     return HTMLResponse(
-        page, status, {"Cache-Control": "no-store", "Content-Security-Policy": POLICY} | (headers or {})
+        page,
+        status,
+        {"Cache-Control": "no-store", "Vary": "Accept-Language", "Content-Security-Policy": POLICY} | (headers or {}),
     )
 
 
 def _caller(request: Request) -> str | None:
     """The name of who was let in, for Gradio, which hands it to every handler as `request.username`."""
     return getattr(request.state, "caller", None)
+
+
+def _language_of(request: Request) -> AbstractContextManager[None]:
+    return in_language(preferred(request.headers.get("accept-language")))
 
 
 def _key(request: Request) -> str | None:
