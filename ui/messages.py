@@ -11,7 +11,6 @@ import gradio as gr
 from markupsafe import Markup
 
 from core.errors import AppError
-from core.reviewing import Decision, Move, State
 from core.types import Label
 from core.words import say
 
@@ -27,29 +26,6 @@ MARKS = {
     Label.NOT_ASSESSED: "–",
 }
 """A shape beside each band, so that none is told by colour alone."""
-
-DECISIONS = {
-    Decision.MANIPULATED: "Manipulated",
-    Decision.NOT_MANIPULATED: "Not manipulated",
-    Decision.CANNOT_TELL: "Can't tell",
-    Decision.OUT_OF_SCOPE: "Out of scope",
-}
-
-STATES = {
-    State.UNREVIEWED: "Unreviewed",
-    State.SECOND_REVIEW: "Second review",
-    State.ESCALATED: "Escalated",
-    State.REOPENED: "Reopened",
-    State.DECIDED: "Decided",
-}
-
-MOVES = {
-    Move.SETTLE: "Decided",
-    Move.ASK_SECOND: "Decided, to be looked at again",
-    Move.DIFFER: "Decided otherwise",
-    Move.ESCALATE: "Escalated",
-    Move.APPEAL: "Appealed",
-}
 
 QUICK: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """How the page calls what answers at once: past the line of analyses, and not offered to programs."""

@@ -8,7 +8,9 @@ from markupsafe import Markup
 
 from core.people import Role, User
 from core.reviewing import Policy
+from core.words import say
 from storage.reviews import MAX_ID, MAX_NOTE, MAX_TITLE
+from ui.languages import said
 from ui.markup import each
 from ui.messages import QUICK, Refusal, friendly, refused, tried
 from ui.rights import require
@@ -19,21 +21,21 @@ NEW = ""
 
 def policies_section(desk: Desk, *, opened: gr.Tab) -> None:
     """The list, and for leads the form that adds to it or changes it."""
-    with gr.Accordion("Policies", open=False):
+    with gr.Accordion(said("policies.title"), open=False):
         listed = gr.HTML()
         with gr.Column(visible=False) as form:
-            which = gr.Dropdown([("A new one", NEW)], value=NEW, label="Edit")
+            which = gr.Dropdown([(said("policies.new"), NEW)], value=NEW, label=said("policies.edit"))
             with gr.Row():
-                id = gr.Textbox(label="Id", max_length=MAX_ID, placeholder="SYN-1", min_width=100)
-                title = gr.Textbox(label="Title", max_length=MAX_TITLE, scale=3, min_width=200)
-            text = gr.Textbox(label="Text", max_length=MAX_NOTE, lines=3)
-            active = gr.Checkbox(True, label="Decisions may rest on it")
+                id = gr.Textbox(label=said("policies.id"), max_length=MAX_ID, placeholder="SYN-1", min_width=100)
+                title = gr.Textbox(label=said("policies.name"), max_length=MAX_TITLE, scale=3, min_width=200)
+            text = gr.Textbox(label=said("policies.text"), max_length=MAX_NOTE, lines=3)
+            active = gr.Checkbox(True, label=said("policies.active"))
             note = gr.HTML()
-            save = gr.Button("Save policy", size="sm")
+            save = gr.Button(said("policies.save"), size="sm")
 
     def shown(user: User) -> dict[Any, Any]:
         policies = desk.reviews.policies()
-        choices = [("A new one", NEW), *((f"{policy.id} · {policy.title}", policy.id) for policy in policies)]
+        choices = [(say("policies.new"), NEW), *((f"{policy.id} · {policy.title}", policy.id) for policy in policies)]
         return {
             listed: policy_list(policies),
             form: gr.update(visible=user.role.includes(Role.LEAD)),
@@ -73,9 +75,14 @@ def policies_section(desk: Desk, *, opened: gr.Tab) -> None:
 
 def policy_list(policies: Sequence[Policy]) -> Markup:
     if not policies:
-        return Markup('<p class="empty">No policy yet. Decisions rest on one, so a lead adds the first.</p>')
+        return Markup('<p class="empty">{}</p>').format(say("policies.none"))
     items = [
-        (policy.id, policy.title, "" if policy.active else " (withdrawn)", policy.text or "No text.")
+        (
+            policy.id,
+            policy.title,
+            "" if policy.active else f" ({say('policies.withdrawn')})",
+            policy.text or say("policies.no_text"),
+        )
         for policy in policies
     ]
     return Markup('<div class="policies">{}</div>').format(

@@ -1,7 +1,7 @@
 """The tab Quality: whether people agree, with each other and with the methods, and which thresholds that speaks for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import gradio as gr
@@ -23,52 +23,36 @@ from core.errors import InputError
 from core.people import Role, User
 from core.reviewing import Agreement, Bands, Case, Decision
 from core.types import Label
+from core.words import named, say
 from plots import plot_drift
-from ui.languages import said
+from plots.style import interval
+from ui.languages import everywhere, said
 from ui.markup import table, titled
-from ui.messages import DECISIONS, QUICK, Refusal, band_name, friendly, number, percent, refused, tried
+from ui.messages import QUICK, Refusal, band_name, friendly, number, percent, refused, tried
 from ui.rights import require
 from ui.visit import Desk
 
 STRONG, SOME = "strong_signs", "some_signs"
-
-CAVEAT = (
-    "All of this rests on what your own reviewers decided: on clips that somebody chose to send here, and mostly with "
-    "the scores in view. It says how the desk works, and is no measurement of the methods."
-)
 
 
 def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
     """For leads; others are told so."""
     overview = gr.HTML()
     with gr.Column(visible=False) as whole:
-        gr.HTML(
-            titled(
-                "Over time",
-                "By month: the median score of all that was analysed, with its middle half; and how far decisions "
-                "agree with the flag at the threshold of some signs.",
-            )
-        )
+        gr.HTML(everywhere(lambda: titled(say("quality.over_time"), say("quality.over_time_hint"))))
         drift = gr.Plot(show_label=False, elem_id="quality-drift")
-        gr.HTML(
-            titled(
-                "Pick a threshold",
-                "The lowest at which no more than the chosen share of clips decided as not manipulated is flagged.",
-            )
-        )
+        gr.HTML(everywhere(lambda: titled(say("quality.pick"), say("quality.pick_hint"))))
         with gr.Row(elem_classes="filters"):
             which = gr.Dropdown(
                 [(said(f"bands.{Label.SOME_SIGNS}"), SOME), (said(f"bands.{Label.STRONG_SIGNS}"), STRONG)],
                 value=SOME,
-                label="Threshold of",
+                label=said("quality.threshold_of"),
             )
-            rate = gr.Number(5, label="False alarms allowed, in percent", minimum=0, maximum=100)
-            base = gr.Number(
-                1, label="Manipulated among all that arrive, in percent: your estimate", minimum=0, maximum=100
-            )
+            rate = gr.Number(5, label=said("quality.false_alarms"), minimum=0, maximum=100)
+            base = gr.Number(1, label=said("quality.base_rate"), minimum=0, maximum=100)
         with gr.Row(elem_classes="filters"):
-            look = gr.Button("Show what it would change", size="md", variant="primary", elem_id="quality-pick")
-            apply = gr.Button("Put it in force", size="md", visible=False, elem_id="quality-apply")
+            look = gr.Button(said("quality.look"), size="md", variant="primary", elem_id="quality-pick")
+            apply = gr.Button(said("quality.apply"), size="md", visible=False, elem_id="quality-apply")
         found = gr.HTML(elem_id="quality-found")
     picked = gr.State(None)
 
@@ -95,22 +79,22 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
             choice = pick(cases, _share(rate, "false alarms"))
             new = moved(bands, which, choice.threshold)
             old = getattr(bands, which)
-            said = picked_words(choice, old, change(cases, old, choice.threshold), _share(base, "manipulated clips"))
-            return choice, new, said
+            changed = change(cases, old, choice.threshold)
+            return choice, new, picked_words(choice, old, changed, _share(base, "manipulated clips"))
 
         outcome = tried(choose)
         if isinstance(outcome, Refusal):
             return {found: refused(outcome.sentence), apply: gr.update(visible=False), picked: None}
-        choice, new, said = outcome
+        choice, new, words = outcome
         why = f"{which} at {rate:g} % false alarms, on {choice.false_alarms.n} + {choice.found.n} decisions"
-        return {found: said, apply: gr.update(visible=True), picked: (new, why)}
+        return {found: words, apply: gr.update(visible=True), picked: (new, why)}
 
     @friendly
     def put_in_force(picked: tuple[Bands, str] | None, request: gr.Request) -> dict[Any, Any]:
         user = require(desk, request, Role.LEAD)
         done = tried(lambda: enforce(desk, user, picked))
-        said = refused(done.sentence) if isinstance(done, Refusal) else done
-        return {found: said, apply: gr.update(visible=False)}
+        words = refused(done.sentence) if isinstance(done, Refusal) else done
+        return {found: words, apply: gr.update(visible=False)}
 
     opened.select(assess, None, [overview, whole, drift, found, apply], **QUICK)
     look.click(consider, [which, rate, base], [found, apply, picked], **QUICK)
@@ -123,10 +107,8 @@ def enforce(desk: Desk, user: User, picked: tuple[Bands, str] | None) -> Markup:
         raise InputError("Pick a threshold first.")
     bands, why = picked
     desk.reviews.apply_bands(user, bands, why)
-    return Markup(
-        '<p class="done" role="status">In force for analyses from now on: no signs below {}, some signs from {}, '
-        "strong signs from {}. Reports that were made keep their verdicts.</p>"
-    ).format(*(f"{edge:g}" for edge in (bands.no_signs, bands.some_signs, bands.strong_signs)))
+    edges = {name: f"{edge:g}" for name, edge in asdict(bands).items()}
+    return Markup('<p class="done" role="status">{}</p>').format(say("quality.in_force", **edges))
 
 
 def moved(bands: Bands, which: str, threshold: float) -> Bands:
@@ -150,22 +132,20 @@ def agreements(cases: Sequence[Case], ruled: Sequence[Case], bands: Bands) -> Ma
     """Kappas, and what people decided of each band; `ruled` are all that anybody decided, also if it does not stand."""
     everyone, by_names = between_reviewers(ruled)
     told = {
-        "Reviewers with each other": everyone,
-        **{f"{one} and {other}": agreed for (one, other), agreed in by_names.items()},
-        "Decisions with the methods": with_methods(cases, bands.some_signs),
-        "Opinions given before the scores, with the methods": with_methods(cases, bands.some_signs, blind=True),
+        say("quality.each_other"): everyone,
+        **{say("quality.two", one=one, other=other): agreed for (one, other), agreed in by_names.items()},
+        say("quality.with_methods"): with_methods(cases, bands.some_signs),
+        say("quality.blind"): with_methods(cases, bands.some_signs, blind=True),
     }
-    hint = (
-        f"{CAVEAT} Kappa is 1 where all agree and 0 where they agree as often as by chance; for fewer than {MIN_PAIRS} "
-        f"pairs it is not given. The methods are taken to flag from some signs on ({bands.some_signs:g})."
-    )
+    hint = say("quality.agree_hint", least=MIN_PAIRS, threshold=f"{bands.some_signs:g}")
+    columns = [say("quality.who"), say("quality.pairs"), say("quality.same"), say("quality.kappa")]
     counts = confusion(cases)
-    heads = ["Methods say", *DECISIONS.values()]
+    heads = [say("queue.methods_say"), *(named("decisions", decision) for decision in Decision)]
     rows = [[band_name(label), *(counts[label][decision] for decision in Decision)] for label in Label]
     return (
-        titled("Do people agree?", hint)
-        + table(["Who", "Pairs", "Same", "Kappa, 95 % interval"], [[who, *_agreed(a)] for who, a in told.items()])
-        + titled("What people decided of each band", f"{len(cases)} clips whose decision stands.")
+        titled(say("quality.agree"), hint)
+        + table(columns, [[who, *_agreed(a)] for who, a in told.items()])
+        + titled(say("quality.by_band"), say("quality.standing", count=len(cases)))
         + table(heads, rows, bands=list(Label))
     )
 
@@ -174,24 +154,21 @@ def picked_words(choice: Pick, old: float, changed: Change, base_rate: float) ->
     """A threshold, on what it rests, and what it would have changed."""
     low, high = choice.interval
     innocent, least, most = choice.innocent_of_100(base_rate)
-    wrong = (
-        f"Of 100 flagged at this threshold, about {innocent:.0f} ({least:.0f} to {most:.0f}) are not manipulated, if "
-        f"{percent_of(base_rate)} of all that arrive are."
-    )
+    wrong = say("quality.nothing_flagged")
+    if innocent == innocent:
+        of_100 = {"about": f"{innocent:.0f}", "least": f"{least:.0f}", "most": f"{most:.0f}"}
+        wrong = say("quality.of_100", **of_100, base=percent_of(base_rate))
     facts = [
-        ["False alarms among clips decided as not manipulated", _rate(choice.false_alarms)],
-        ["Found among clips decided as manipulated", _rate(choice.found)],
-        [f"Flagged instead of passed, compared with {old:g}", _counts(changed.flagged)],
-        [f"Passed instead of flagged, compared with {old:g}", _counts(changed.cleared)],
+        [say("quality.alarms_found"), _rate(choice.false_alarms)],
+        [say("quality.hits_found"), _rate(choice.found)],
+        [say("quality.flagged", old=f"{old:g}"), _counts(changed.flagged)],
+        [say("quality.cleared", old=f"{old:g}"), _counts(changed.cleared)],
     ]
-    return Markup(
-        '<p class="picked"><strong>{}</strong> <span class="quiet">(95 % of clips drawn anew give {} to {}; in force: '
-        "{}; rests on {} decisions)</span></p><p>{}</p>{}"
-    ).format(
-        *(f"{edge:g}" for edge in (choice.threshold, low, high, old)),
-        choice.false_alarms.n + choice.found.n,
-        wrong if innocent == innocent else "Nothing would be flagged.",
-        table(["On your decided clips", ""], facts),
+    rests_on = say(
+        "quality.rests_on", low=f"{low:g}", high=f"{high:g}", old=f"{old:g}", n=choice.false_alarms.n + choice.found.n
+    )
+    return Markup('<p class="picked"><strong>{}</strong> <span class="quiet">({})</span></p><p>{}</p>{}').format(
+        f"{choice.threshold:g}", rests_on, wrong, table([say("quality.on_yours"), ""], facts)
     )
 
 
@@ -201,19 +178,23 @@ def percent_of(share: float) -> str:
 
 def _agreed(agreed: Agreement) -> list[str]:
     if agreed.kappa is None or agreed.interval is None:
-        return [str(agreed.n), percent(agreed.share) if agreed.n else "–", "too few, or all alike"]
-    low, high = agreed.interval
-    return [str(agreed.n), percent(agreed.share), f"{number(agreed.kappa)} ({number(low)} to {number(high)})"]
+        return [str(agreed.n), percent(agreed.share) if agreed.n else "–", say("quality.too_few")]
+    return [str(agreed.n), percent(agreed.share), f"{number(agreed.kappa)} ({interval(agreed.interval)})"]
 
 
 def _rate(rate: Rate) -> str:
     low, high = rate.interval
-    return f"{rate.hits} of {rate.n}: {rate.share:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    shares = {"share": f"{rate.share:.1%}", "low": f"{low:.1%}", "high": f"{high:.1%}"}
+    return say("quality.rate", hits=rate.hits, n=rate.n, **shares)
 
 
 def _counts(counts: Mapping[Decision, int]) -> str:
-    told = [f"{count} decided as {DECISIONS[decision].lower()}" for decision, count in counts.items() if count]
-    return ", ".join(told) or "none"
+    told = [
+        say("quality.counted", count=count, decision=named("decisions", decision))
+        for decision, count in counts.items()
+        if count
+    ]
+    return ", ".join(told) or say("quality.none")
 
 
 def _share(percentage: float | None, what: str) -> float:

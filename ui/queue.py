@@ -12,12 +12,13 @@ from core.errors import InputError
 from core.people import Role, User
 from core.reviewing import Queued, State
 from core.types import Label
+from core.words import named, say
 from detectors import DETECTORS
 from storage.reviews import COUNTED, Order, Page, Wanted
 from ui.exhibits import Find
-from ui.languages import said
+from ui.languages import everywhere, said
 from ui.markup import band, each, table, titled
-from ui.messages import DECISIONS, QUICK, STATES, Refusal, friendly, number, refused, tried
+from ui.messages import QUICK, Refusal, friendly, number, refused, tried
 from ui.policies import policies_section
 from ui.reviewing import OPEN_BUTTONS, ReviewPanel, chip
 from ui.rights import require
@@ -30,46 +31,47 @@ PAGE_SIZE = 20
 TO_DO, MINE, ALL = "to do", "mine", ""
 """What is shown beside the single states."""
 
-ORDERS = {
-    Order.OLDEST: "Oldest first",
-    Order.NEWEST: "Newest first",
-    Order.HIGHEST: "Highest score first",
-    Order.LOWEST: "Lowest score first",
-}
-
 
 def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab) -> None:
     before, after = gr.State(""), gr.State("")
     with gr.Column(elem_id="queue") as listing:
-        gr.HTML(titled("Queue", "What was analysed, and what people decided. Press ? for the keys."))
+        gr.HTML(everywhere(lambda: titled(say("page.queue"), say("queue.hint"))))
         with gr.Row(elem_classes="filters"):
             show = gr.Dropdown(
                 [
-                    ("To do", TO_DO),
-                    ("Held by me", MINE),
-                    *((words, state.value) for state, words in STATES.items()),
-                    ("Everything", ALL),
+                    (said("queue.to_do"), TO_DO),
+                    (said("queue.mine"), MINE),
+                    *((said(f"standings.{state}"), state.value) for state in State),
+                    (said("queue.everything"), ALL),
                 ],
                 value=TO_DO,
-                label="Show",
+                label=said("queue.show"),
                 min_width=140,
             )
-            text = gr.Textbox(label="File name contains", max_length=200, min_width=160, elem_id="queue-text")
+            text = gr.Textbox(label=said("history.name_contains"), max_length=200, min_width=160, elem_id="queue-text")
             order = gr.Dropdown(
-                [(w, o.value) for o, w in ORDERS.items()], value=Order.OLDEST, label="Order", min_width=140
+                [(said(f"orders.{o}"), o.value) for o in (Order.OLDEST, Order.NEWEST, Order.HIGHEST, Order.LOWEST)],
+                value=Order.OLDEST,
+                label=said("queue.order"),
+                min_width=140,
             )
-        with gr.Accordion("More filters", open=False), gr.Row(elem_classes="filters"):
+        with gr.Accordion(said("queue.more_filters"), open=False), gr.Row(elem_classes="filters"):
             bands = [(said("history.all_verdicts"), ""), *((said(f"bands.{label}"), label.value) for label in Label)]
-            label = gr.Dropdown(bands, value="", label="Verdict of the methods", min_width=160)
-            names = [("Any", ""), *((cls.card.title.split(":")[0], name) for name, cls in DETECTORS.items())]
-            detector = gr.Dropdown(names, value="", label="Scored by", min_width=140)
-            persons = gr.Textbox(label="People in it", max_length=3, min_width=100, placeholder="any")
-            since = gr.Textbox(label="From day (UTC)", max_length=10, min_width=120, placeholder="2026-01-31")
-            until = gr.Textbox(label="To day (UTC)", max_length=10, min_width=120, placeholder="2026-01-31")
-            reviewer = gr.Textbox(label="Decided by", max_length=40, min_width=120)
+            label = gr.Dropdown(bands, value="", label=said("queue.verdict"), min_width=160)
+            names: list[Any] = [
+                (said("queue.any"), ""),
+                *((cls.card.title.split(":")[0], name) for name, cls in DETECTORS.items()),
+            ]
+            detector = gr.Dropdown(names, value="", label=said("queue.scored_by"), min_width=140)
+            persons = gr.Textbox(
+                label=said("queue.people_in_it"), max_length=3, min_width=100, placeholder=said("queue.any")
+            )
+            since = gr.Textbox(label=said("queue.since"), max_length=10, min_width=120, placeholder="2026-01-31")
+            until = gr.Textbox(label=said("queue.until"), max_length=10, min_width=120, placeholder="2026-01-31")
+            reviewer = gr.Textbox(label=said("queue.decided_by"), max_length=40, min_width=120)
         with gr.Row(elem_classes="pager"):
             take = gr.Button(
-                "Take the next one (n)", variant="primary", size="sm", scale=0, min_width=200, elem_id="queue-take"
+                said("queue.take"), variant="primary", size="sm", scale=0, min_width=200, elem_id="queue-take"
             )
             back = gr.Button("← [", size="sm", scale=0, min_width=70, interactive=False, elem_id="queue-back")
             where = gr.HTML(elem_classes="where", min_width=120)
@@ -77,7 +79,7 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
         rows = gr.HTML(js_on_load=OPEN_BUTTONS, elem_id="queue-rows")
         policies_section(desk, opened=opened)
     panel = ReviewPanel(desk, secret, find)
-    gr.HTML(KEYS)
+    gr.HTML(everywhere(keys_help))
     filters = [show, text, order, label, detector, persons, since, until, reviewer]
 
     def listed(user: User, given: tuple[str, ...], **place: str) -> dict[Any, Any]:
@@ -122,7 +124,9 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
         user = require(desk, request, Role.REVIEWER)
         report_id = tried(lambda: desk.reviews.claim_next(user, *asked(user, given)))
         if report_id is None or isinstance(report_id, Refusal):
-            return leave_to(user, given) | {rows: refused(report_id.sentence) if report_id else NOTHING_LEFT}
+            return leave_to(user, given) | {
+                rows: refused(report_id.sentence) if report_id else _nothing(say("queue.nothing_left"))
+            }
         return panel.open(report_id, user) | {listing: gr.update(visible=False)}
 
     @friendly
@@ -188,25 +192,23 @@ def _day(text: str) -> date:
         raise InputError(f"A day is written like 2026-01-31; got {text!r}.") from error
 
 
-NOTHING_LEFT = Markup(
-    '<p class="empty" role="status">Nothing is left to take: under these filters all is done or in work.</p>'
-)
+def _nothing(why: str) -> Markup:
+    return Markup('<p class="empty" role="status">{}</p>').format(why)
 
 
 def queue_table(page: Page, user: User) -> Markup:
     """One page of the list, with a button to open each report."""
     if not page.rows:
-        return Markup('<p class="empty">No report matches.</p>')
+        return _nothing(say("history.no_match"))
     columns: dict[str, Callable[[Queued], object]] = {
-        "When (UTC)": lambda row: row.created_at[:16].replace("T", " "),
-        "Video": lambda row: row.name or "(deleted)",
-        "People": lambda row: row.persons,
-        "Methods say": _verdict,
-        "State": lambda row: _state(row, user),
+        say("history.when"): lambda row: row.created_at[:16].replace("T", " "),
+        say("history.video"): lambda row: row.name or say("queue.deleted"),
+        say("history.people"): lambda row: row.persons,
+        say("queue.methods_say"): _verdict,
+        say("queue.state"): lambda row: _state(row, user),
         "": lambda row: Markup(
-            '<span class="actions"><button type="button" data-report="{}" aria-label="Open the report on {}">'
-            "Open</button></span>"
-        ).format(row.report_id, row.name),
+            '<span class="actions"><button type="button" data-report="{}" aria-label="{}">{}</button></span>'
+        ).format(row.report_id, say("history.open_this", name=row.name), say("history.open")),
     }
     rows = [[of(row) for of in columns.values()] for row in page.rows]
     return table(list(columns), rows, bands=[row.label or Label.NOT_ASSESSED for row in page.rows])
@@ -214,74 +216,57 @@ def queue_table(page: Page, user: User) -> Markup:
 
 def _verdict(row: Queued) -> Markup:
     if row.label is None:
-        return Markup('<span class="quiet">after your opinion</span>')
+        return Markup('<span class="quiet">{}</span>').format(say("queue.after_opinion"))
     return Markup("<span>{}{}</span>").format(band(row.label), "" if row.fake is None else f" · {number(row.fake)}")
 
 
 def _state(row: Queued, user: User) -> Markup:
     claim, more = row.claim, []
     if row.state is State.DECIDED and row.decision:
-        more.append(f"{DECISIONS[row.decision]}, by {row.reviewer}")
+        more.append(say("queue.decided", decision=named("decisions", row.decision), reviewer=row.reviewer))
     if row.why:
         more.append(row.why)
     if claim:
-        more.append(f"{'yours' if claim.by == user.name else claim.by} until {claim.until[11:16]}")
+        who = say("queue.yours") if claim.by == user.name else claim.by
+        more.append(say("queue.held", who=who, until=claim.until[11:16]))
     return Markup("<div>{}{}</div>").format(
         chip(row.state), each('<p class="quiet">{}</p>', [(line,) for line in more])
     )
 
 
 def _counted(total: int) -> str:
-    return f"more than {COUNTED}" if total > COUNTED else "1 report" if total == 1 else f"{total} reports"
+    if total > COUNTED:
+        return say("queue.more_than", count=COUNTED)
+    return say("queue.one_report") if total == 1 else say("queue.reports", count=total)
 
 
 SHORTCUTS = {
-    "In the list": {
-        "j k": "next, previous report",
-        "Enter": "open it",
-        "n": "take the next one",
-        "[ ]": "page back, forth",
-        "/": "search by file name",
+    "list": {"j k": "step", "Enter": "open", "n": "take", "[ ]": "page", "/": "search"},
+    "report": {
+        **{"c": "claim", "1 2 3 4": "choose", "o": "commit", "p": "policy", "t": "note", "s": "second", "d": "decide"},
+        **{"e": "escalate", "a": "appeal", "n": "take", "Esc": "back"},
     },
-    "In a report": {
-        "c": "claim or release",
-        "1 2 3 4": "manipulated, not manipulated, can't tell, out of scope",
-        "o": "commit the opinion",
-        "p": "policy",
-        "t": "write a note; Esc leaves it",
-        "s": "ask for a second review",
-        "d": "decide",
-        "e": "escalate to a lead",
-        "a": "appeal",
-        "n": "take the next one",
-        "Esc": "back to the list",
-    },
-    "Everywhere": {
-        "Space": "play or pause",
-        "b": "blur pictures",
-        "g": "pictures in grey",
-        "?": "this help",
-    },
+    "everywhere": {"Space": "play", "b": "blur", "g": "grey", "?": "help"},
 }
+"""By place, what each key does, as the texts call it."""
 
-KEYS = Markup(
-    '<dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2><p class="quiet">They rest while you '
-    'type in a field.</p>{}<form method="dialog" class="actions"><button>Close</button></form></dialog>'
-).format(
-    each(
-        "<h3>{}</h3><dl>{}</dl>",
-        [
-            (
-                title,
-                each(
-                    "<dt>{}</dt><dd>{}</dd>",
-                    [
-                        (each("<kbd>{}</kbd> ", [(key,) for key in keys.split()]), what)
-                        for keys, what in meaning.items()
-                    ],
-                ),
-            )
-            for title, meaning in SHORTCUTS.items()
-        ],
-    )
-)
+
+def keys_help() -> Markup:
+    """The dialog that `?` opens."""
+    parts = [
+        (
+            say(f"keys.in_{place}"),
+            each(
+                "<dt>{}</dt><dd>{}</dd>",
+                [
+                    (each("<kbd>{}</kbd> ", [(key,) for key in keys.split()]), say(f"keys.to_{what}"))
+                    for keys, what in meaning.items()
+                ],
+            ),
+        )
+        for place, meaning in SHORTCUTS.items()
+    ]
+    return Markup(
+        '<dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">{}</h2><p class="quiet">{}</p>{}'
+        '<form method="dialog" class="actions"><button>{}</button></form></dialog>'
+    ).format(say("keys.title"), say("keys.rest"), each("<h3>{}</h3><dl>{}</dl>", parts), say("keys.close"))

@@ -13,24 +13,21 @@ from core.errors import InputError
 from core.people import Role, User
 from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
 from core.types import Report
+from core.words import named, say
 from plots.style import person_name
 from ui.again import again_section
 from ui.exhibits import Find
+from ui.languages import everywhere, said
 from ui.log import log_section
-from ui.markup import each, titled
-from ui.messages import DECISIONS, MOVES, QUICK, STATES, Refusal, clock, friendly, refused, tried
+from ui.markup import each, hint, titled
+from ui.messages import QUICK, Refusal, clock, friendly, refused, tried
 from ui.result import ReportView, quality
 from ui.rights import require
 from ui.similar import sightings, similar_table
 from ui.uploads import lend
 from ui.visit import Desk
 
-CHOICES = [(words, decision.value) for decision, words in DECISIONS.items()]
-
-BLIND = (
-    "Look at the clip and say what you hold of it. Scores, and what others decided, are sent to this page only after "
-    "that; your opinion is kept as it is, and your decision may differ."
-)
+CHOICES = [(said(f"decisions.{decision}"), decision.value) for decision in Decision]
 
 OPEN_BUTTONS = """element.addEventListener('click', (event) => {
   const { report } = event.target.closest('button[data-report]')?.dataset ?? {};
@@ -76,33 +73,34 @@ class ReviewPanel:
         self.report_id = gr.State("")
         with gr.Column(visible=False, elem_id="case") as self._whole:
             with gr.Row(elem_classes="casebar"):
-                self.back = gr.Button("← List (Esc)", size="sm", scale=0, min_width=110, elem_id="case-back")
-                self.next = gr.Button("Take the next one (n)", size="sm", scale=0, min_width=180, elem_id="case-next")
-                gr.HTML(LOOKS, min_width=230, elem_classes="looks")
+                self.back = gr.Button(said("case.back"), size="sm", scale=0, min_width=110, elem_id="case-back")
+                self.next = gr.Button(said("queue.take"), size="sm", scale=0, min_width=180, elem_id="case-next")
+                gr.HTML(everywhere(_looks), min_width=230, elem_classes="looks")
             self._note = gr.HTML(visible=False)
             with gr.Row(elem_classes="desk"):
                 with gr.Column(scale=1, min_width=300, elem_classes="bench"):
                     self._head = gr.HTML()
-                    self._claim = gr.Button("Claim (c)", elem_id="case-claim", variant="primary")
-                    self._release = gr.Button("Release (c)", size="sm", elem_id="case-release")
+                    self._claim = gr.Button(said("case.claim"), elem_id="case-claim", variant="primary")
+                    self._release = gr.Button(said("case.release"), size="sm", elem_id="case-release")
                     with gr.Column(visible=False) as self._blind:
-                        gr.HTML(Markup('<p class="hint">{}</p>').format(BLIND))
-                        self._opinion = gr.Radio(
-                            CHOICES, label="Your opinion, before the scores (1 to 4)", elem_id="case-opinion"
-                        )
-                        self._commit = gr.Button("Commit opinion (o)", variant="primary", elem_id="case-commit")
+                        gr.HTML(everywhere(lambda: hint(say("case.blind"))))
+                        self._opinion = gr.Radio(CHOICES, label=said("case.opinion"), elem_id="case-opinion")
+                        self._commit = gr.Button(said("case.commit"), variant="primary", elem_id="case-commit")
                     with gr.Group(visible=False) as self._form:
-                        self._decision = gr.Radio(CHOICES, label="Decision (1 to 4)", elem_id="case-decision")
-                        self._policy = gr.Dropdown([], label="Policy it rests on (p)", elem_id="case-policy")
+                        self._decision = gr.Radio(CHOICES, label=said("case.decision"), elem_id="case-decision")
+                        self._policy = gr.Dropdown([], label=said("case.policy"), elem_id="case-policy")
                     self._words = gr.Textbox(
-                        label="Note (t)", lines=3, max_length=4000, visible=False, elem_id="case-note", autoscroll=False
+                        label=said("case.note"),
+                        lines=3,
+                        max_length=4000,
+                        visible=False,
+                        elem_id="case-note",
+                        autoscroll=False,
                     )
-                    self._second = gr.Checkbox(
-                        label="Ask for a second review (s)", visible=False, elem_id="case-second"
-                    )
+                    self._second = gr.Checkbox(label=said("case.second"), visible=False, elem_id="case-second")
                     with gr.Row(elem_classes="acts"):
                         self._decide = gr.Button(
-                            "Decide (d)",
+                            said("case.decide"),
                             variant="primary",
                             size="md",
                             visible=False,
@@ -110,10 +108,10 @@ class ReviewPanel:
                             min_width=90,
                         )
                         self._escalate = gr.Button(
-                            "Escalate (e)", visible=False, size="md", elem_id="case-escalate", min_width=90
+                            said("case.escalate"), visible=False, size="md", elem_id="case-escalate", min_width=90
                         )
                         self._appeal = gr.Button(
-                            "Appeal (a)", visible=False, size="md", elem_id="case-appeal", min_width=90
+                            said("case.appeal"), visible=False, size="md", elem_id="case-appeal", min_width=90
                         )
                     self._trail = gr.HTML()
                 with gr.Column(scale=2, min_width=320):
@@ -188,8 +186,8 @@ class ReviewPanel:
         now, and keeps what they have typed."""
         outcome = tried(act)
         if not isinstance(outcome, Refusal):
-            said = RECORDED[outcome] if isinstance(outcome, State) else ""
-            return self.open(report_id, user, said, again=True)
+            words = say(f"recorded.{outcome}") if isinstance(outcome, State) else ""
+            return self.open(report_id, user, words, again=True)
         review, hidden = self._desk.reviews.review(report_id, user), self._desk.reviews.hides(report_id, user)
         return self._standing(review, user, hidden) | {self._note: _if_any(refused(outcome.sentence))}
 
@@ -262,18 +260,12 @@ class ReviewPanel:
         return {self.report_id: "", self._whole: gr.update(visible=False)} | self._view.hide()
 
 
-RECORDED = {
-    State.DECIDED: "Decided. Press n for the next one.",
-    State.SECOND_REVIEW: "Recorded; somebody else makes the second review.",
-    State.ESCALATED: "A lead decides next.",
-    State.REOPENED: "Reopened; somebody else, or a lead, decides anew.",
-}
-
-LOOKS = Markup(
-    '<span class="actions"><button type="button" data-look="blurred" aria-pressed="false">Blur</button>'
-    '<button type="button" data-look="greyed" aria-pressed="false">Grey</button>'
-    '<button type="button" data-keys>Keys <kbd>?</kbd></button></span>'
-)
+def _looks() -> Markup:
+    return Markup(
+        '<span class="actions"><button type="button" data-look="blurred" aria-pressed="false">{}</button>'
+        '<button type="button" data-look="greyed" aria-pressed="false">{}</button>'
+        '<button type="button" data-keys>{} <kbd>?</kbd></button></span>'
+    ).format(say("case.blur"), say("case.grey"), say("keys.title"))
 
 
 def _if_any(content: str) -> dict[str, Any]:
@@ -285,18 +277,18 @@ def head(review: Review, user: User) -> Markup:
     """What it is, where it stands, and who is at work on it."""
     queued, claim = review.queued, review.queued.claim
     if claim is None:
-        held = "Nobody is at work on it." if queued.state is not State.DECIDED else ""
+        held = say("case.nobody") if queued.state is not State.DECIDED else ""
     elif claim.by == user.name:
-        held = f"You hold it until {claim.until[11:16]} (UTC)."
+        held = say("case.yours", until=claim.until[11:16])
     else:
-        held = f"{claim.by} is at work on it until {claim.until[11:16]} (UTC)."
+        held = say("case.others", who=claim.by, until=claim.until[11:16])
     return Markup('<h2 class="casename">{}</h2><p>{} {}</p><p class="quiet">{}</p>').format(
         queued.name, chip(queued.state), why(queued.why), held
     )
 
 
 def chip(state: State) -> Markup:
-    return Markup('<span class="chip {}">{}</span>').format(state.value, STATES[state])
+    return Markup('<span class="chip {}">{}</span>').format(state.value, named("standings", state))
 
 
 def why(reason: str) -> Markup:
@@ -308,24 +300,25 @@ def trail(review: Review) -> Markup:
     entries: list[Step | Opinion] = sorted([*review.steps, *review.opinions], key=lambda entry: entry.at, reverse=True)
     if not entries:
         return Markup("")
-    return Markup('<h3 class="trailhead">So far</h3><ol class="trail">{}</ol>').format(
-        each("<li>{}</li>", [(_entry(entry),) for entry in entries])
+    return Markup('<h3 class="trailhead">{}</h3><ol class="trail">{}</ol>').format(
+        say("case.so_far"), each("<li>{}</li>", [(_entry(entry),) for entry in entries])
     )
 
 
 def _entry(entry: Step | Opinion) -> Markup:
     when = entry.at[:16].replace("T", " ")
     if isinstance(entry, Opinion):
-        seen = "before the scores" if entry.blind else "having seen the scores"
-        return Markup('<strong>{}</strong> held, {}: {}<br><span class="quiet">{}</span>').format(
-            entry.reviewer, seen, DECISIONS[entry.decision], when
+        seen = say("case.before_scores") if entry.blind else say("case.after_scores")
+        return Markup('<strong>{}</strong> · {}: {}<br><span class="quiet">{}</span>').format(
+            entry.reviewer, seen, named("decisions", entry.decision), when
         )
-    what = MOVES[entry.move]
+    what = named("moves", entry.move)
     if entry.ruling:
-        what = f"{DECISIONS[entry.ruling.decision]}, by {entry.ruling.policy} · {entry.ruling.policy_title}"
+        policy = f"{entry.ruling.policy} · {entry.ruling.policy_title}"
+        what = say("case.ruled", decision=named("decisions", entry.ruling.decision), policy=policy)
     note = Markup('<blockquote class="words">{}</blockquote>').format(entry.note) if entry.note else ""
     return Markup('<strong>{}</strong>: {} {}{}<span class="quiet">{} → {}</span>').format(
-        entry.actor, what, why(entry.why), note, when, STATES[entry.after]
+        entry.actor, what, why(entry.why), note, when, named("standings", entry.after)
     )
 
 
@@ -347,20 +340,19 @@ def player(desk: Desk, report: Report) -> Markup:
 def faces(report: Report) -> Markup:
     """What may be seen before an opinion: who is in the picture, and how well; no number that a method gave."""
     pictures = each(
-        '<figure><img src="data:image/jpeg;base64,{}" alt="Face of {}"><figcaption>{}<br><span class="quiet">{} to {}'
-        "</span></figcaption></figure>",
+        '<figure><img src="data:image/jpeg;base64,{}" alt="{}"><figcaption>{}<br><span class="quiet">{}</span>'
+        "</figcaption></figure>",
         [
             (
                 base64.b64encode(p.thumbnail).decode(),
+                say("result.face_of", person=person_name(p.id)),
                 person_name(p.id),
-                person_name(p.id),
-                clock(p.start_s),
-                clock(p.end_s),
+                say("result.from_to", start=clock(p.start_s), end=clock(p.end_s)),
             )
             for p in report.tracks
         ],
     )
-    found = (
-        Markup('<div class="faces">{}</div>').format(pictures) if report.tracks else Markup("<p>No face was found.</p>")
-    )
-    return titled("People in the video", "Scores come after your opinion.") + found + quality(report)
+    found = Markup('<div class="faces">{}</div>').format(pictures)
+    if not report.tracks:
+        found = Markup("<p>{}</p>").format(say("case.no_face"))
+    return titled(say("result.people"), say("case.scores_later")) + found + quality(report)

@@ -10,9 +10,10 @@ from core.errors import NotAllowed
 from core.people import User
 from core.reviewing import Queued
 from core.types import Label
+from core.words import named, say
 from storage.similar import Match
 from ui.markup import band, table, titled
-from ui.messages import DECISIONS, STATES, clock, percent
+from ui.messages import clock, percent
 from ui.visit import OPINION_FIRST, Desk
 
 SHOWN = 10
@@ -67,49 +68,52 @@ def similar_table(found: list[Sighting]) -> Markup:
     if not found:
         return Markup("")
     columns: dict[str, Callable[[Sighting], object]] = {
-        "When (UTC)": lambda s: s.match.created_at[:16].replace("T", " "),
-        "Video": lambda s: s.match.name,
-        "In common": lambda s: in_common(s.match),
-        "Methods said": lambda s: _verdict(s.queued.label),
-        "People decided": _decision,
+        say("history.when"): lambda s: s.match.created_at[:16].replace("T", " "),
+        say("history.video"): lambda s: s.match.name,
+        say("similar.in_common"): lambda s: in_common(s.match),
+        say("similar.methods_said"): lambda s: _verdict(s.queued.label),
+        say("similar.people_decided"): _decision,
         "": _opener,
     }
     rows = [[of(sighting) for of in columns.values()] for sighting in found[:SHOWN]]
-    more = f" The {SHOWN} most alike of {len(found)} are shown." if len(found) > SHOWN else ""
-    hint = "Reports on the same file, or on a clip that looks the same for a good part. Faces were not compared."
+    more = " " + say("similar.more", shown=SHOWN, count=len(found)) if len(found) > SHOWN else ""
     bands = [sighting.queued.label or Label.NOT_ASSESSED for sighting in found[:SHOWN]]
-    return titled("Seen before", hint + more) + table(list(columns), rows, bands=bands)
+    return titled(say("similar.title"), say("similar.hint") + more) + table(list(columns), rows, bands=bands)
 
 
 def in_common(match: Match) -> str:
     """How much of the pictures, and where the shared part begins."""
     if match.same_file:
-        return "the same file"
-    share = f"{percent(match.share)} of the pictures"
+        return say("similar.same_file")
+    share = say("similar.share", share=percent(match.share))
     if match.offset_s == 0:
         return share
-    return f"{share}, from {clock(abs(match.offset_s))} of {'that' if match.offset_s > 0 else 'this'} clip"
+    at = clock(abs(match.offset_s))
+    return (
+        say("similar.from_that", share=share, at=at)
+        if match.offset_s > 0
+        else say("similar.from_this", share=share, at=at)
+    )
 
 
 def _verdict(label: Label | None) -> Markup:
     if label is None:
-        return Markup('<span class="quiet">after your opinion</span>')
+        return Markup('<span class="quiet">{}</span>').format(say("queue.after_opinion"))
     return Markup("<span>{}</span>").format(band(label))
 
 
 def _opener(sighting: Sighting) -> Markup:
     if sighting.match.deleted:
-        return Markup('<span class="quiet">deleted since</span>')
+        return Markup('<span class="quiet">{}</span>').format(say("similar.deleted"))
     return Markup(
-        '<span class="actions"><button type="button" data-report="{}" aria-label="Open the report on {}">'
-        "Open</button></span>"
-    ).format(sighting.match.report_id, sighting.match.name)
+        '<span class="actions"><button type="button" data-report="{}" aria-label="{}">{}</button></span>'
+    ).format(sighting.match.report_id, say("history.open_this", name=sighting.match.name), say("history.open"))
 
 
 def _decision(sighting: Sighting) -> Markup:
     queued = sighting.queued
     if queued.decision is None or sighting.decided_at is None:
-        return Markup('<span class="quiet">{}</span>').format(STATES[queued.state])
+        return Markup('<span class="quiet">{}</span>').format(named("standings", queued.state))
     return Markup('{}<br><span class="quiet">{}, {}</span>').format(
-        DECISIONS[queued.decision], queued.reviewer, sighting.decided_at[:10]
+        named("decisions", queued.decision), queued.reviewer, sighting.decided_at[:10]
     )

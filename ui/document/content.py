@@ -10,7 +10,7 @@ from analysis.weighing import fused_lines
 from core.reviewing import Step
 from core.settings import VERSION
 from core.types import Exhibit, Finding, Label, Person, Report, UsedWeights, Verdict
-from core.words import say
+from core.words import named, say
 from detectors import DETECTORS
 from plots.heatmaps import CONTOURS, draw_for_paper, hottest
 from plots.paper import gauge_svg, timeline_svg
@@ -21,7 +21,7 @@ from ui.about import cannot, meaning
 from ui.document.blocks import Block, Bullets, Card, Document, Drawing, Facts, Headline, Picture, Section, Table, Text
 from ui.exhibits import occlusion_rows
 from ui.markup import numbers
-from ui.messages import DECISIONS, MARKS, MOVES, band_name, clock, number, percent
+from ui.messages import MARKS, band_name, clock, number, percent
 from ui.provenance import credentials_facts, credentials_words
 
 MAX_PEOPLE = 12
@@ -298,9 +298,9 @@ def _decisions(steps: Sequence[Step]) -> Iterator[Block]:
         yield Text("No human decision was recorded when this document was written.")
     for step in steps:
         about = {"By": step.actor, "When": _when(step.at)}
-        title = MOVES[step.move]
+        title = named("moves", step.move)
         if ruling := step.ruling:
-            title = f"{title}: {DECISIONS[ruling.decision]}"
+            title = f"{title}: {named('decisions', ruling.decision)}"
             about["Policy"] = f"{ruling.policy_title} ({ruling.policy})"
             about["Scores"] = "not yet shown to who decided" if ruling.blind else "known to who decided"
         about |= {"Why": step.why, "Note": step.note}
