@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.types import Finding, Report
+from core.words import say
 
 VISIBLE = 0.005
 """A number that moved by less reads the same; other machines round differently in far smaller digits."""
@@ -52,11 +53,14 @@ def difference(before: Report, after: Report) -> tuple[Change, ...]:
 
 
 def sum_up(before: Report, after: Report) -> str:
-    """The difference in two sentences."""
+    """The difference in two or three sentences, in the language of the moment."""
     changes = difference(before, after)
     differing = [change for change in changes if change.differs]
     far = max((abs(change.moved) for change in differing if change.moved is not None), default=None)
-    by = "" if far is None else f", in number by up to {far:.2f}"
-    findings = f"{len(differing)} of {len(changes)} findings differ{by}." if differing else "No finding differs."
-    was, now = (report.verdict.label.replace("_", " ") for report in (before, after))
-    return f"{findings} The verdict {f'is still {now}' if was == now else f'was {was} and is now {now}'}."
+    findings = say("again.none_differs")
+    if differing:
+        findings = say("again.differ", differing=len(differing), total=len(changes))
+    by = "" if far is None else say("again.by", far=f"{far:.2f}")
+    was, now = (say(f"bands.{report.verdict.label}") for report in (before, after))
+    verdict = say("again.still", now=now) if was == now else say("again.became", was=was, now=now)
+    return " ".join(filter(None, (findings, by, verdict)))

@@ -1,18 +1,20 @@
 """A report is run again at the moderators' desk: what is asked for, what differs, and what the log says of it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
+from markupsafe import escape
 
 from analysis.again import repeat
 from analysis.difference import difference, sum_up
 from analysis.pipeline import analyze, take_order
 from core.errors import InputError, NotAllowed, WeightsError
-from core.people import Role
+from core.people import Role, User
+from core.reviewing import Bands
 from core.settings import Settings
-from core.types import Finding, Label, Options, Report, UsedWeights
+from core.types import Finding, Label, Options, Report, Thresholds, UsedWeights
 from core.weights import load_manifest
 from storage import Action, AuditLog, ReportStore, upgrade
 from storage.media import Media
@@ -21,7 +23,7 @@ from storage.users import UserStore
 from tests.clips import good
 from tests.test_ui import TAG, report
 from ui.again import as_rows, difference_view
-from ui.log import log_table
+from ui.log import LATEST, log_table
 from ui.visit import Desk, Repeated
 
 MANIFEST = load_manifest()
@@ -64,7 +66,7 @@ def test_the_same_file_weights_and_settings_give_the_same_report_and_the_log_tie
     repeated = again(desk, made.id)
     assert repeated.notes == ()
     assert [change.moved for change in difference(made, repeated.after)] == [0.0]
-    assert "No finding differs. The verdict is still" in difference_view(repeated)
+    assert "No finding differs. The verdict is as it was: " in difference_view(repeated)
     rows = as_rows(repeated)
     assert (rows["before"], rows["report"]["id"], rows["notes"]) == (made.id, repeated.after.id, [])
     assert [row["same_weights"] for row in rows["differences"]] == [True]
@@ -77,6 +79,34 @@ def test_the_same_file_weights_and_settings_give_the_same_report_and_the_log_tie
 def test_thresholds_are_those_of_then(desk, made):
     stricter = replace(desk, settings=desk.settings.model_copy(update={"no_signs": 0.01, "some_signs": 0.02}))
     assert again(stricter, made.id).after.verdict.label == made.verdict.label
+
+
+def test_where_no_thresholds_were_recorded_those_in_force_are_used_and_that_is_said(desk, made):
+    before = replace(made, id="before", thresholds=None)
+    desk.store.add(before, owner="rolf")
+    enforced = Bands(0.01, 0.02, 0.03)
+    desk.queue.apply_bands(User("lea", Role.LEAD), enforced, "a test")
+    repeated = again(desk, "before")
+    assert repeated.after.thresholds == Thresholds(**asdict(enforced))
+    assert repeated.notes == ("Its thresholds were not recorded; those of today were used.",)
+    assert again(desk, made.id).after.thresholds == made.thresholds
+
+
+def test_the_log_of_a_report_is_shown_as_text_the_last_thing_last_and_says_what_it_leaves_out(tmp_path):
+    upgrade(url := f"sqlite:///{tmp_path / 'log.db'}")
+    log = AuditLog(url)
+    for number in range(LATEST + 1):
+        log.record(actor=TAG, action=Action.EXPORTED, report_id="one", details={TAG: [number, TAG], "note": TAG})
+    log.record(actor="rolf", action=Action.VIEWED, report_id="other")
+    shown = log_table(log.of("one"))
+    assert TAG not in shown
+    assert shown.count(str(escape(TAG))) == 3 * LATEST, "who, the name of a detail, a detail"
+    places = [shown.index(f"[{number}, ") for number in (1, LATEST)]
+    assert places == sorted(places)
+    assert "[0, " not in shown
+    assert f"The latest {LATEST} of {LATEST + 1} entries" in shown
+    assert "rolf" not in shown
+    assert "latest" not in log_table(log.of("other"))
 
 
 def test_who_only_reads_may_not_and_what_is_not_kept_cannot_be_run_again(desk, made):
@@ -120,7 +150,8 @@ def test_what_differs_is_told_finding_by_finding():
     assert (first.moved, first.same_weights, first.differs) == (pytest.approx(0.25), False, True)
     assert (second.moved, second.same_weights, second.differs) == (None, True, True)
     assert sum_up(before, after) == (
-        "2 of 2 findings differ, in number by up to 0.25. The verdict was inconclusive and is now some signs."
+        "Findings that differ: 2 of 2. Their numbers moved by up to 0.25. "
+        "The verdict was: Inconclusive. It is now: Some signs of manipulation."
     )
     shown = difference_view(Repeated(before, after, (f"A note {TAG}",)))
     assert TAG not in shown

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ from core.errors import InputError
 from core.people import Role, User
 from core.reviewing import Bands, Decision, Policy, State
 from core.settings import Settings
-from core.types import Label, Verdict
+from core.types import Label, Progress, Verdict
 from core.weights import load_manifest
 from plots.drift import plot_drift
 from storage import AuditLog, ReportStore, upgrade
@@ -239,6 +241,38 @@ def test_the_clip_plays_as_long_as_it_is_kept(serve, sit):
     page.wait_for_function("() => document.querySelector('#case video')?.readyState > 1")
     press(page, "Space")
     page.wait_for_function("() => document.querySelector('#case video').currentTime > 0")
+
+
+@pytest.mark.browser
+def test_a_run_that_was_left_ends_and_neither_it_nor_the_log_shows_under_another_report(serve, sit, monkeypatch):
+    expect, ended = pytest.importorskip("playwright.sync_api").expect, Event()
+
+    def endless(*_: Any) -> Iterator[Progress]:
+        try:
+            while True:
+                yield Progress("At work", 0.5)
+                sleep(0.1)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Desk, "run_again", endless)
+    office = serve()
+    page = sit(office, "anna")
+    press(page, "j Enter")
+    page.click("#case-log button")
+    expect(page.locator("#case-log")).to_contain_text("anna")
+    page.click("#case-again")
+    expect(page.locator("#again")).to_contain_text("At work")
+    press(page, "Escape")
+    page.click("#queue-rows [data-report=newer]")
+    expect(page.locator("#case .casename")).to_have_text(f"newer {TAG}.mp4")
+    assert ended.wait(10)
+    expect(page.locator("#again")).not_to_contain_text("At work")
+    expect(page.locator("#case-log")).not_to_contain_text("anna")
+    reader = sit(office, "vera")
+    press(reader, "j Enter")
+    expect(reader.locator("#case .casename")).to_be_visible()
+    expect(reader.locator("#case-again")).to_be_hidden()
 
 
 # Programs

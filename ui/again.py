@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 from markupsafe import Markup
 
 from analysis.difference import Change, difference, sum_up
@@ -14,12 +15,12 @@ from plots.style import person_name, region_name
 from ui.analyze import ANALYSES, bar
 from ui.languages import said
 from ui.markup import band, bullets, facts, remark, table, titled
-from ui.messages import QUICK, Refusal, number, refused, told
+from ui.messages import Refusal, number, refused, told
 from ui.visit import Desk, Repeated
 
 
-def again_section(desk: Desk, report_id: gr.State) -> None:
-    """A button that runs the report whose id is in `report_id` again, and what comes of it."""
+def again_section(desk: Desk, report_id: gr.State) -> tuple[gr.Button, gr.HTML, Dependency]:
+    """A button that runs the report whose id is in `report_id` again, the place of what comes of it, and the run."""
     button = gr.Button(said("again.run"), size="sm", min_width=120, elem_id="case-again")
     shown = gr.HTML(elem_id="again")
 
@@ -33,7 +34,7 @@ def again_section(desk: Desk, report_id: gr.State) -> None:
                 case Repeated():
                     yield difference_view(step)
 
-    button.click(
+    running = button.click(
         run_again,
         report_id,
         shown,
@@ -42,7 +43,7 @@ def again_section(desk: Desk, report_id: gr.State) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-    report_id.change(None, None, shown, js="() => ''", **QUICK)
+    return button, shown, running
 
 
 def difference_view(repeated: Repeated) -> Markup:
@@ -59,7 +60,7 @@ def difference_view(repeated: Repeated) -> Markup:
     }
     rows = [[of(change) for of in columns.values()] for change in difference(before, after)]
     both = {
-        say("again.made"): (before.created_at, after.created_at),
+        say("again.made"): tuple(report.created_at[:19].replace("T", " ") for report in (before, after)),
         say("again.verdict"): tuple(
             band(report.verdict.label)
             + Markup(" {}").format(_number(report.verdict.fake, remark(report.verdict.basis)))

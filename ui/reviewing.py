@@ -119,10 +119,10 @@ class ReviewPanel:
                     self.seen = gr.HTML(visible=False, js_on_load=OPEN_BUTTONS)
                     self._faces = gr.HTML(visible=False)
                     self._view = ReportView("queue", find, secret, desk)
-                    again_section(desk, self.report_id)
-                    if desk.log:
-                        log_section(desk, desk.log, self.report_id)
+                    self._again, self._outcome, self._run = again_section(desk, self.report_id)
+                    self._log = log_section(desk, desk.log, self.report_id) if desk.log else ()
         self.outputs = [
+            *(self._again, self._outcome, *self._log),
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
             *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, *self._view.outputs),
@@ -180,6 +180,8 @@ class ReviewPanel:
             (self._appeal, appeal, [self.report_id, self._words]),
         ):
             self.settle_after(button.click(handler, inputs, self.outputs, **QUICK))
+        # Whoever leaves the report ends its run, or what comes of that would show under another one.
+        gr.on([self.back.click, self.next.click, self.seen.click], None, cancels=[self._run], **QUICK)
 
     def _after(self, act: Callable[[], Any], report_id: str, user: User) -> dict[Any, Any]:
         """The updates after an act. Who was refused, perhaps because somebody else was quicker, sees how things stand
@@ -207,12 +209,14 @@ class ReviewPanel:
         policies = [(f"{p.id} · {p.title}", p.id) for p in desk.reviews.policies(active_only=True)]
         only = policies[0][1] if len(policies) == 1 else None
         standing, fields = self._standing(review, user, hidden), self._fields(review, user, hidden)
-        clip = {}
+        anew: dict[Any, Any] = {}
         if not again:
             desk.reviews.note_view(report_id, user)
-            clip = {self._clip: _if_any(player(desk, report))}
+            # By hand: of what is called past the queue, Gradio tells no `gr.State` that it has changed.
+            anew = {self._clip: _if_any(player(desk, report)), self._outcome: ""}
+            anew |= dict(zip(self._log, (gr.update(open=False), ""), strict=False))
         return {
-            **clip,
+            **anew,
             self.report_id: report_id,
             self._whole: gr.update(visible=True),
             self._note: _if_any(Markup('<p class="done" role="status">{}</p>').format(note) if note else ""),
@@ -234,6 +238,7 @@ class ReviewPanel:
         allowed = self._fields(review, user, hidden)
         return {
             self._head: head(review, user),
+            self._again: gr.update(visible=works and not hidden),
             self._claim: gr.update(visible=works and is_open and claim is None),
             self._release: gr.update(visible=mine or (claim is not None and user.role.includes(Role.LEAD))),
             self._blind: gr.update(visible=hidden and mine),

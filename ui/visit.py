@@ -196,10 +196,10 @@ class Desk:
         before = self.report(report_id, None, request)
         path = media.path(before.video.sha256) if media else None
         if media is None or path is None:
-            raise InputError("The file of this report is not kept any more, so it cannot be run again.")
+            raise InputError(say("again.gone"))
         references = [media.path(sha256) for sha256 in before.references]
         genuine = [file for file in references if file] if all(references) else []
-        again = repeat(before, self.settings, self.manifest, referenced=bool(genuine))
+        again = repeat(before, self.in_force, self.manifest, referenced=bool(genuine))
         arguments: dict[str, Any] = {"options": again.options, "settings": again.settings, "manifest": again.manifest}
         arguments["references"] = genuine
         order = self.take_order(path, **arguments)
