@@ -1,6 +1,7 @@
 """A detector's own number becomes log-odds that may be compared and fused."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,16 +47,20 @@ def calibrated(scores: Scores, calibration: Calibration, *, offset: float = 0.0)
     The deviation joins two doubts: how much the scores differ along the track, and how well slope and intercept are
     known from the clips they were fitted on.
     """
-    p = min(max(scores.overall, EDGE), 1 - EDGE)
-    spread = float(np.std(scores.fake)) / math.sqrt(len(scores.fake)) / (p * (1 - p))
     at = np.array([raw_logit(scores.overall) - offset, 1.0])
     fitted = float(at @ np.array(calibration.covariance) @ at)
     return Weighing(
         slope=calibration.slope,
         intercept=calibration.intercept - calibration.slope * offset,
-        sd=math.sqrt((calibration.slope * spread) ** 2 + fitted),
+        sd=math.sqrt((calibration.slope * _spread(scores)) ** 2 + fitted),
         reliability=calibration.reliability,
     )
+
+
+def _spread(scores: Scores) -> float:
+    """How well the overall score is known from those along the track, as a standard deviation of raw log-odds."""
+    p = min(max(scores.overall, EDGE), 1 - EDGE)
+    return float(np.std(scores.fake)) / math.sqrt(len(scores.fake)) / (p * (1 - p))
 
 
 UNCALIBRATED = Weighing(slope=1 / TEMPERATURE, intercept=0.0, sd=UNKNOWN_SD, reliability=reliability(UNMEASURED_AUC))
@@ -83,3 +88,17 @@ def source_offset(genuine: list[float], calibration: Calibration) -> float:
         return 0.0
     excess = float(np.mean([raw_logit(score) for score in genuine])) - calibration.real_logit
     return excess * len(genuine) / (len(genuine) + SHRINK)
+
+
+def against(scores: Scores, genuine: Sequence[Scores]) -> tuple[float, tuple[float, float]]:
+    """By how many raw log-odds a track scores above genuine ones of its source, with the 90 % interval.
+
+    The interval joins how scores differ along the track with how the genuine ones differ from each other or, where that
+    is more or there is but one, along themselves.
+    """
+    theirs = [raw_logit(one.overall) for one in genuine]
+    between = float(np.var(theirs, ddof=1)) if len(theirs) > 1 else 0.0
+    along = float(np.mean([_spread(one) ** 2 for one in genuine]))
+    difference = raw_logit(scores.overall) - float(np.mean(theirs))
+    sd = math.sqrt(_spread(scores) ** 2 + max(between, along) / len(theirs))
+    return difference, (difference - Z_90 * sd, difference + Z_90 * sd)

@@ -11,7 +11,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analysis.calibration import source_offset
+from analysis.calibration import against, source_offset
 from analysis.exhibits import explain, scene_look
 from analysis.explanation import explain_limits
 from analysis.findings import describe, judge, weigh
@@ -144,7 +144,11 @@ def analyze(
         verdict=verdict,
         tracks=tuple(found.persons),
         findings=tuple(found.findings),
-        warnings=(*reading.warnings, *_unserved(chosen, options.regions), *_reference_warnings(references, offsets)),
+        warnings=(
+            *reading.warnings,
+            *_unserved(chosen, options.regions),
+            *_beside(references, offsets, genuine, found.answers),
+        ),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=_devices(chosen),
         exhibits=tuple(exhibits),
@@ -253,15 +257,30 @@ def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
     ]
 
 
-def _reference_warnings(references: Sequence[Path], offsets: Mapping[str, float]) -> list[str]:
+def _beside(
+    references: Sequence[Path],
+    offsets: Mapping[str, float],
+    genuine: Sequence[Scores | Skipped],
+    answers: Sequence[Scores | Skipped],
+) -> list[str]:
+    """What the reference clips were, what they changed, and how far each score lies from theirs."""
     if not references:
         return []
     if not offsets:
         return ["None of the reference clips could be scored, so they changed nothing."]
-    return [
-        f"Scores of {id} were moved by {-offset:+.2f} log-odds towards the reference clips."
-        for id, offset in offsets.items()
-    ]
+    used = ", ".join(f"{file.name} (SHA-256 {_hash(file)[:12]}…)" for file in references)
+    told = [f"Read against {used}."]
+    for id, offset in offsets.items():
+        told.append(f"Scores of {id} were moved by {-offset:+.2f} log-odds towards the reference clips.")
+        theirs = [answer for answer in genuine if isinstance(answer, Scores) and answer.weights == id]
+        for answer in answers:
+            if isinstance(answer, Scores) and answer.weights == id:
+                above, (low, high) = against(answer, theirs)
+                told.append(
+                    f"By {id} person {answer.track_id} scores {above:+.2f} log-odds (90 % interval {low:+.2f} to "
+                    f"{high:+.2f}) against them."
+                )
+    return told
 
 
 def _hash(path: Path) -> str:

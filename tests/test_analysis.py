@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.calibration import UNCALIBRATED, Evidence, calibrated, evidence, raw_logit, sigmoid, source_offset
+from analysis.calibration import (
+    UNCALIBRATED,
+    Evidence,
+    against,
+    calibrated,
+    evidence,
+    raw_logit,
+    sigmoid,
+    source_offset,
+)
 from analysis.explanation import STRONGER, explain_limits, explain_person, explain_video
 from analysis.fusion import band, decisive, fuse, fuse_methods
 from core.settings import Settings
@@ -66,6 +75,16 @@ def test_a_source_that_scores_high_by_itself_is_taken_off_by_degrees():
     one, many = source_offset([0.8], known), source_offset([0.8] * 100, known)
     assert 0 < one < many < raw_logit(0.8) + 1.0
     assert calibrate(scores(0.8), known, offset=one).fake < calibrate(scores(0.8), known).fake
+
+
+def test_a_score_is_told_beside_genuine_ones_as_a_difference_with_its_interval():
+    alike, (low, high) = against(scores(0.6), [scores(0.6), scores(0.6)])
+    assert (alike, low, high) == (0.0, 0.0, 0.0), "no score of these moves along its track"
+    above, (low, high) = against(scores(0.9), [scores(0.2), scores(0.4)])
+    assert low < above < high
+    assert above == pytest.approx(raw_logit(0.9) - (raw_logit(0.2) + raw_logit(0.4)) / 2)
+    _, (lower, higher) = against(scores(0.9), [scores(0.2), scores(0.4)] * 20)
+    assert higher - lower < high - low, "more reference clips say more"
 
 
 def test_one_witness_stands_as_it_is():

@@ -98,6 +98,9 @@ def test_a_genuine_clip_of_the_same_source_takes_off_what_the_source_scores_by_i
     assert compared.verdict.fake < plain.verdict.fake
     assert compared.fingerprint != plain.fingerprint
     assert any("reference" in warning for warning in compared.warnings)
+    sha256 = hashlib.sha256(EXAMPLE.read_bytes()).hexdigest()
+    assert f"Read against {EXAMPLE.name} (SHA-256 {sha256[:12]}…)." in compared.warnings
+    assert any(" scores +0.00 log-odds (90 % interval -" in warning for warning in compared.warnings), "beside itself"
 
 
 def test_a_method_that_looks_at_regions_runs_beside_one_that_does_not(tmp_path):
