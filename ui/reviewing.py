@@ -35,6 +35,11 @@ OPEN_BUTTONS = """element.addEventListener('click', (event) => {
 });"""
 """For tables whose rows have a button that opens a report."""
 
+ASK_FIRST = """element.addEventListener('click', (event) => {
+  const { question } = event.target.closest('button[data-question]')?.dataset ?? {};
+  if (question && confirm(question)) trigger('delete', {});
+});"""
+
 
 def rule(
     desk: Desk,
@@ -122,10 +127,12 @@ class ReviewPanel:
                     again_section(desk, self.report_id)
                     if desk.log:
                         log_section(desk, desk.log, self.report_id)
+                    self.remove = gr.HTML(visible=False, js_on_load=ASK_FIRST, elem_id="case-delete")
         self.outputs = [
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
-            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, *self._view.outputs),
+            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, self.remove),
+            *self._view.outputs,
         ]
         self._acts()
 
@@ -239,6 +246,7 @@ class ReviewPanel:
             self._blind: gr.update(visible=hidden and mine),
             **{part: gr.update(visible=seen) for part, seen in allowed.items()},
             self._trail: _if_any(trail(review)),
+            self.remove: _if_any(remover() if user.role.includes(Role.LEAD) else ""),
         }
 
     def _fields(self, review: Review, user: User, hidden: bool) -> dict[Any, bool]:
@@ -266,6 +274,13 @@ def _looks() -> Markup:
         '<button type="button" data-look="greyed" aria-pressed="false">{}</button>'
         '<button type="button" data-keys>{} <kbd>?</kbd></button></span>'
     ).format(say("case.blur"), say("case.grey"), say("keys.title"))
+
+
+def remover() -> Markup:
+    """A button that deletes the open report, once that was confirmed."""
+    return Markup('<span class="actions"><button type="button" data-question="{}">{}</button></span>').format(
+        say("case.sure"), say("case.delete")
+    )
 
 
 def _if_any(content: str) -> dict[str, Any]:
