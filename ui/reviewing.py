@@ -79,7 +79,7 @@ class ReviewPanel:
         with gr.Column(visible=False, elem_id="case") as self._whole:
             with gr.Row(elem_classes="casebar"):
                 self.back = gr.Button(said("case.back"), size="sm", scale=0, min_width=110, elem_id="case-back")
-                self.next = gr.Button(said("queue.take"), size="sm", scale=0, min_width=180, elem_id="case-next")
+                self.next = gr.Button(said("queue.take"), size="sm", scale=0, min_width=200, elem_id="case-next")
                 gr.HTML(everywhere(_looks), min_width=230, elem_classes="looks")
             self._note = gr.HTML(visible=False)
             with gr.Row(elem_classes="desk"):
