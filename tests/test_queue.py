@@ -275,6 +275,30 @@ def test_a_run_that_was_left_ends_and_neither_it_nor_the_log_shows_under_another
     expect(reader.locator("#case-again")).to_be_hidden()
 
 
+@pytest.mark.browser
+def test_a_lead_deletes_on_request_and_is_asked_first_while_nobody_else_has_the_button(serve, sit):
+    office = serve()
+    kept = office.desk.store.get("older", owner=None).video.sha256
+    page = sit(office, "bert")
+    press(page, "n")
+    page.wait_for_selector("#case-claim, #case-release")
+    assert page.locator("#case-delete button").count() == 0
+
+    page = sit(office, "lea")
+    page.evaluate("() => { window.confirm = (question) => { window.asked = question; return window.sure; } }")
+    press(page, "n")
+    button = page.locator("#case-delete button")
+    button.click()
+    assert "what was decided and the log stay" in page.evaluate("() => window.asked")
+    opened = office.desk.store.history(owner=None).total
+    page.evaluate("() => { window.sure = true }")
+    button.click()
+    page.wait_for_selector("#queue-rows table")
+    assert (opened, office.desk.store.history(owner=None).total) == (2, 1)
+    deleted = [e for id in ("older", "newer") for e in office.desk.log.of(id) if e.action == "deleted"]
+    assert [(e.actor, json.loads(e.details)["file"]) for e in deleted] == [("lea", kept)]
+
+
 # Programs
 
 

@@ -37,7 +37,7 @@ LEAST: dict[Role | None, set[str]] = {
         *("measure_clip", "measure_all", "run", "stop", "analyze"),
         *("claim", "release", "commit", "decide", "escalate", "appeal", "take_next", "review", "run_again", "again"),
     },
-    Role.LEAD: {"pick", "keep", "assess", "consider", "put_in_force"},
+    Role.LEAD: {"remove", "pick", "keep", "assess", "consider", "put_in_force"},
     Role.ADMIN: {"add_user", "change_user"},
 }
 """The least role that each function lets in; None, whoever the door has let in. What is new has to be entered here."""

@@ -198,7 +198,7 @@ def test_what_was_decided_outlives_the_report(database_url, tmp_path):
 def test_what_a_reviewer_has_to_judge_first_is_told_without_its_scores(database_url):
     clip, desk = random_likeness(20), moderated(database_url, TELLTALE_BLIND_FIRST="1")
     add(database_url, "first", clip, sha256="aa", owner=BERT)
-    add(database_url, "copy", clip, sha256="bb", owner=BERT)
+    add(database_url, "copy", clip, sha256="bb", owner=ANNA_REVIEWS.name)
     (row,) = as_rows(sightings(desk, "copy", ANNA_REVIEWS))
     assert row["label"] is None
     assert as_rows(sightings(desk, "copy", LEA))[0]["label"] is BARE.verdict.label

@@ -133,6 +133,13 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
     def leave(request: gr.Request, *given: str) -> dict[Any, Any]:
         return leave_to(require(desk, request, Role.VIEWER), given)
 
+    @friendly
+    def remove(request: gr.Request, report_id: str, *given: str) -> dict[Any, Any]:
+        user = require(desk, request, Role.LEAD)
+        outcome = tried(lambda: desk.store.delete(report_id, owner=None, actor=user.name))
+        told = refused(outcome.sentence) if isinstance(outcome, Refusal) else None
+        return leave_to(user, given) | ({rows: told} if told else {})
+
     def leave_to(user: User, given: tuple[str, ...]) -> dict[Any, Any]:
         return listed(user, given) | panel.close() | {listing: gr.update(visible=True)}
 
@@ -150,6 +157,7 @@ def queue_tab(desk: Desk, secret: gr.BrowserState, find: Find, *, opened: gr.Tab
     for button in (take, panel.next):
         panel.settle_after(button.click(take_next, filters, both, **QUICK))
     panel.back.click(leave, filters, both, **QUICK)
+    panel.remove.delete(remove, [panel.report_id, *filters], both, **QUICK)
 
 
 def asked(user: User, given: tuple[str, ...]) -> tuple[Wanted, Order]:

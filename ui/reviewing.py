@@ -35,6 +35,11 @@ OPEN_BUTTONS = """element.addEventListener('click', (event) => {
 });"""
 """For tables whose rows have a button that opens a report."""
 
+ASK_FIRST = """element.addEventListener('click', (event) => {
+  const { question } = event.target.closest('button[data-question]')?.dataset ?? {};
+  if (question && confirm(question)) trigger('delete', {});
+});"""
+
 
 def rule(
     desk: Desk,
@@ -74,7 +79,7 @@ class ReviewPanel:
         with gr.Column(visible=False, elem_id="case") as self._whole:
             with gr.Row(elem_classes="casebar"):
                 self.back = gr.Button(said("case.back"), size="sm", scale=0, min_width=110, elem_id="case-back")
-                self.next = gr.Button(said("queue.take"), size="sm", scale=0, min_width=180, elem_id="case-next")
+                self.next = gr.Button(said("queue.take"), size="sm", scale=0, min_width=200, elem_id="case-next")
                 gr.HTML(everywhere(_looks), min_width=230, elem_classes="looks")
             self._note = gr.HTML(visible=False)
             with gr.Row(elem_classes="desk"):
@@ -121,11 +126,13 @@ class ReviewPanel:
                     self._view = ReportView("queue", find, secret, desk)
                     self._again, self._outcome, self._run = again_section(desk, self.report_id)
                     self._log = log_section(desk, desk.log, self.report_id) if desk.log else ()
+                    self.remove = gr.HTML(visible=False, js_on_load=ASK_FIRST, elem_id="case-delete")
         self.outputs = [
             *(self._again, self._outcome, *self._log),
             *(self.report_id, self._whole, self._note, self._head, self._claim, self._release, self._blind),
             *(self._opinion, self._form, self._decision, self._policy, self._words, self._second, self._decide),
-            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, *self._view.outputs),
+            *(self._escalate, self._appeal, self._trail, self._clip, self.seen, self._faces, self.remove),
+            *self._view.outputs,
         ]
         self._acts()
 
@@ -181,7 +188,8 @@ class ReviewPanel:
         ):
             self.settle_after(button.click(handler, inputs, self.outputs, **QUICK))
         # Whoever leaves the report ends its run, or what comes of that would show under another one.
-        gr.on([self.back.click, self.next.click, self.seen.click], None, cancels=[self._run], **QUICK)
+        leaving = [self.back.click, self.next.click, self.seen.click, self.remove.delete]
+        gr.on(leaving, None, cancels=[self._run], **QUICK)
 
     def _after(self, act: Callable[[], Any], report_id: str, user: User) -> dict[Any, Any]:
         """The updates after an act. Who was refused, perhaps because somebody else was quicker, sees how things stand
@@ -244,6 +252,7 @@ class ReviewPanel:
             self._blind: gr.update(visible=hidden and mine),
             **{part: gr.update(visible=seen) for part, seen in allowed.items()},
             self._trail: _if_any(trail(review)),
+            self.remove: _if_any(remover() if user.role.includes(Role.LEAD) else ""),
         }
 
     def _fields(self, review: Review, user: User, hidden: bool) -> dict[Any, bool]:
@@ -271,6 +280,13 @@ def _looks() -> Markup:
         '<button type="button" data-look="greyed" aria-pressed="false">{}</button>'
         '<button type="button" data-keys>{} <kbd>?</kbd></button></span>'
     ).format(say("case.blur"), say("case.grey"), say("keys.title"))
+
+
+def remover() -> Markup:
+    """A button that deletes the open report, once that was confirmed."""
+    return Markup('<span class="actions"><button type="button" data-question="{}">{}</button></span>').format(
+        say("case.sure"), say("case.delete")
+    )
 
 
 def _if_any(content: str) -> dict[str, Any]:
