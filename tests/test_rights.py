@@ -27,7 +27,7 @@ PEOPLE = {"vera": Role.VIEWER, "rolf": Role.REVIEWER, "lea": Role.LEAD, "ada": R
 
 LEAST: dict[Role | None, set[str]] = {
     # They tell of nothing that was analysed.
-    None: {"new_secret", "foretell", "wait", "turn_away", "cards", "detectors"},
+    None: {"new_secret", "foretell", "wait", "turn_away", "say_stopped", "cards", "detectors"},
     Role.VIEWER: {
         *("greet", "report", "look", "write", "weigh", "animate", "history"),
         *("queue", "turn", "open_one", "leave", "similar", "show", "read_log"),

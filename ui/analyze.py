@@ -130,7 +130,10 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         allow(desk, request, Role.REVIEWER)
         # An analysis that waits for its turn has no end at which its files would go.
         discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
-        return {status: announced(say("analyze.stopped"))} | idle
+        return idle
+
+    def say_stopped() -> Markup:
+        return announced(say("analyze.stopped"))
 
     def foretell(
         clip: Claim | Refusal | None,
@@ -188,7 +191,9 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     view.settle_after(running)
     running.then(foretell, asked, estimate, **QUICK)
     running.failure(turn_away, status, [status, start, cancel], **QUICK)
-    cancel.click(stop, [video, references], [status, start, cancel], cancels=[running], js="telltale.sent", **QUICK)
+    stopping = cancel.click(stop, [video, references], [start, cancel], cancels=[running], js="telltale.sent", **QUICK)
+    # Only then, since progress that was on its way would be drawn over it.
+    stopping.then(say_stopped, None, status, **QUICK)
 
 
 def _served(path: Path) -> str:
