@@ -14,8 +14,8 @@ from core.words import say
 from storage.users import MAX_LABEL, MAX_PASSWORD, Account, Key, UserStore
 from ui.languages import everywhere, said
 from ui.login import COOKIE, KEY_HEADER
-from ui.markup import each, table, titled
-from ui.messages import QUICK, done, friendly, told_at
+from ui.markup import announced, each, table, titled
+from ui.messages import QUICK, friendly, told_at
 from ui.rights import require
 from ui.visit import Desk
 
@@ -98,7 +98,7 @@ def accounts_tab(desk: Desk, users: UserStore, *, opened: gr.Tab) -> None:
         if wanted != repeated:
             raise InputError(say("accounts.differ"))
         users.change_password(user.name, present, wanted, token=request.cookies.get(COOKIE))
-        return {old: "", new: "", again: "", about_password: done(say("accounts.changed"))}
+        return {old: "", new: "", again: "", about_password: announced(say("accounts.changed"))}
 
     @told_at(about_keys)
     def make_key(purpose: str, request: gr.Request) -> dict[Any, Any]:

@@ -29,6 +29,13 @@ def each(piece: str, values: Iterable[Iterable[object]]) -> Markup:
     return Markup("").join(Markup(piece).format(*filling) for filling in values)
 
 
+def opener(report_id: str, name: str) -> Markup:
+    """A button in a table that opens a report."""
+    return Markup(
+        '<span class="actions"><button type="button" data-report="{}" aria-label="{}">{}</button></span>'
+    ).format(report_id, say("history.open_this", name=name), say("history.open"))
+
+
 def bullets(sentences: Sequence[str]) -> Markup:
     return Markup("<ul>{}</ul>").format(each("<li>{}</li>", zip(sentences, strict=True))) if sentences else Markup("")
 

@@ -85,10 +85,6 @@ def refused(sentence: str) -> Markup:
     return Markup('<p class="refused" role="alert">{}</p>').format(sentence)
 
 
-def done(sentence: str) -> Markup:
-    return Markup('<p class="hint" role="status">{}</p>').format(sentence)
-
-
 def told(steps: Iterator[T]) -> Iterator[T | Refusal]:
     """The steps of an analysis, with an error as the last of them: for a page that shows it in its own place."""
     try:

@@ -17,7 +17,7 @@ from detectors import DETECTORS
 from storage.reviews import COUNTED, Order, Page, Wanted
 from ui.exhibits import Find
 from ui.languages import everywhere, said
-from ui.markup import band, each, table, titled
+from ui.markup import band, each, opener, table, titled
 from ui.messages import QUICK, Refusal, friendly, number, refused, tried
 from ui.policies import policies_section
 from ui.reviewing import OPEN_BUTTONS, ReviewPanel, chip
@@ -214,9 +214,7 @@ def queue_table(page: Page, user: User) -> Markup:
         say("history.people"): lambda row: row.persons,
         say("queue.methods_say"): _verdict,
         say("queue.state"): lambda row: _state(row, user),
-        "": lambda row: Markup(
-            '<span class="actions"><button type="button" data-report="{}" aria-label="{}">{}</button></span>'
-        ).format(row.report_id, say("history.open_this", name=row.name), say("history.open")),
+        "": lambda row: opener(row.report_id, row.name),
     }
     rows = [[of(row) for of in columns.values()] for row in page.rows]
     return table(list(columns), rows, bands=[row.label or Label.NOT_ASSESSED for row in page.rows])

@@ -12,7 +12,7 @@ from core.reviewing import Queued
 from core.types import Label
 from core.words import named, say
 from storage.similar import Match
-from ui.markup import band, table, titled
+from ui.markup import band, opener, table, titled
 from ui.messages import clock, percent
 from ui.visit import OPINION_FIRST, Desk
 
@@ -105,9 +105,7 @@ def _verdict(label: Label | None) -> Markup:
 def _opener(sighting: Sighting) -> Markup:
     if sighting.match.deleted:
         return Markup('<span class="quiet">{}</span>').format(say("similar.deleted"))
-    return Markup(
-        '<span class="actions"><button type="button" data-report="{}" aria-label="{}">{}</button></span>'
-    ).format(sighting.match.report_id, say("history.open_this", name=sighting.match.name), say("history.open"))
+    return opener(sighting.match.report_id, sighting.match.name)
 
 
 def _decision(sighting: Sighting) -> Markup:
