@@ -9,7 +9,7 @@ import torch
 from core.errors import WeightsError
 from training.clips import Clip
 from training.manifest import put, read
-from training.runs import RECORD, Seen, in_common, read_run, write_run
+from training.runs import RECORD, bonds_of, read_run, write_run
 
 
 def clip(name: str, *, fake=False, identity="", pair="") -> Clip:
@@ -20,8 +20,8 @@ FACTS = {"detector": "lrnet", "input": {"block": 30}, "steps": 5, "trained_on": 
 
 
 def test_a_run_comes_back_as_it_was_written(tmp_path):
-    seen = (Seen(sha256="a", identity="i"), Seen.of(clip("b", pair="p")))
-    run = write_run(tmp_path, {"g1": {"w": torch.ones(2)}, "g2": {"w": torch.zeros(2)}}, seen=seen, **FACTS)
+    networks = {"g1": {"w": torch.ones(2)}, "g2": {"w": torch.zeros(2)}}
+    run = write_run(tmp_path, networks, seen=("identity:i", "pair:p"), **FACTS)
     assert read_run(tmp_path) == run
     assert run.files["g2"].name == "g2.safetensors"
     assert not list(tmp_path.glob("*.partial"))
@@ -46,10 +46,8 @@ def test_a_run_that_is_not_whole_is_refused_in_words(tmp_path):
         read_run(tmp_path)
 
 
-def test_a_clip_is_known_by_content_identity_or_pair_and_never_by_an_empty_name():
-    seen = [Seen(sha256="a", identity="i", pair="p"), Seen(sha256="b")]
-    others = [clip("a"), clip("c", identity="i"), clip("d", pair="p"), clip("e"), clip("i"), clip("f", identity="p")]
-    assert in_common(seen, others) == ["a", "c", "d"]
+def test_a_clip_is_known_by_content_identity_and_pair_and_never_by_an_empty_name():
+    assert bonds_of(clip("a", identity="i")) == {"sha256:a", "identity:i"}
 
 
 def test_entries_go_before_or_after_the_others_and_leave_them_as_they_are(tmp_path):

@@ -4,9 +4,9 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
@@ -19,23 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RECORD = "run.json"
-
-
-class Seen(BaseModel):
-    """A video, or a photograph, that had a say in training: by its gradient, or by when training stopped.
-
-    `identity` and `pair` are empty where unknown.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sha256: str
-    identity: str = ""
-    pair: str = ""
-
-    @classmethod
-    def of(cls, clip: Clip) -> Self:
-        return cls(sha256=clip.sha256, identity=clip.identity, pair=clip.pair)
 
 
 class File(BaseModel):
@@ -61,7 +44,8 @@ class Run(BaseModel):
     trained_on: str
     """For people: a phrase."""
     paper: str = "none"
-    seen: tuple[Seen, ...]
+    seen: tuple[str, ...]
+    """The bonds of everything that had a say, by its gradient or by when training stopped: `identity:a`, `pair:b`."""
     made_by: dict[str, Any] = {}
     """Whatever else is worth knowing: command, configuration, seed, versions, validation."""
 
@@ -106,11 +90,7 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def in_common(seen: Iterable[Seen], clips: Iterable[Clip]) -> list[str]:
-    """What training had already: the file names of those clips that are among the seen by content, identity or pair."""
-    known = {(kind, value) for one in seen for kind, value in one if value}
-    return [
-        clip.path.name
-        for clip in clips
-        if known & {("sha256", clip.sha256), ("identity", clip.identity), ("pair", clip.pair)}
-    ]
+def bonds_of(clip: Clip) -> frozenset[str]:
+    """What no two clips on the two sides of a split may share."""
+    named = (("sha256", clip.sha256), ("identity", clip.identity), ("pair", clip.pair))
+    return frozenset(f"{name}:{value}" for name, value in named if value)
