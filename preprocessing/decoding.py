@@ -20,6 +20,7 @@ from typing import Any, Literal, NoReturn
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from core.errors import InputError
@@ -112,7 +113,7 @@ def _probe(container: InputContainer, task: Task) -> dict[str, Any]:
 
 
 def _decode(container: InputContainer, task: Task, slots: "Slots") -> Iterator[dict[str, Any]]:
-    tally = Tally()
+    tally, to_rgb = Tally(), VideoReformatter()
     for picture in _frames(container, tally):
         if picture.time_s > task.until_s:
             break
@@ -120,7 +121,7 @@ def _decode(container: InputContainer, task: Task, slots: "Slots") -> Iterator[d
         _check_size(picture.frame.width, picture.frame.height, task)
         if tally.frames + tally.late > task.max_seconds * FASTEST_HZ:
             raise InputError(f"The video has more than {FASTEST_HZ} frames a second; convert it to 60 or fewer.")
-        image = _pixels(picture.frame)
+        image = _pixels(to_rgb.reformat(picture.frame, format="rgb24"))
         if picture.rotation:
             image = np.rot90(image, k=-picture.rotation // 90)
         yield {"time_s": picture.time_s, "shape": image.shape[:2], "slot": slots.fill(image)}
@@ -132,8 +133,8 @@ def _decode(container: InputContainer, task: Task, slots: "Slots") -> Iterator[d
 
 
 def _pixels(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 (h, w, 3) RGB, a view of FFmpeg's own memory."""
-    plane = frame.reformat(format="rgb24").planes[0]
+    """uint8 (h, w, 3), a view of the memory of an RGB frame."""
+    plane = frame.planes[0]
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
     return lines[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
 
