@@ -137,7 +137,7 @@ def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
     from jobs.scan import scan
     from ui.visit import follow
 
-    return scan(source, out, options, settings, partial(follow, analyze, max_minutes=settings.max_minutes))
+    return scan(source, out, options, settings, partial(follow, analyze))
 
 
 def main(arguments: list[str] | None = None) -> int:

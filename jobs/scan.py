@@ -8,7 +8,7 @@ import csv
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict
@@ -33,8 +33,9 @@ from storage.reviews import ReviewStore
 
 log = logging.getLogger(__name__)
 
-Runner = Callable[..., Iterator[Progress | Report]]
-"""`run(path, **arguments)`, with the arguments of `analyze`: signs of life, then the report; `close()` stops it."""
+Runner = Callable[..., Generator[Progress | Report, None, None]]
+"""Called as `analyze` is, but for `on_progress`, and with `max_minutes`: signs of life, then the report. Closing it
+stops the work."""
 
 Row = dict[str, Any]
 
@@ -166,7 +167,8 @@ class Scan:
         known = self._store.find(order.fingerprint, owner=None if self._store.media else SCANNER)
         if known:
             return known
-        with closing(self._run(path, name=path.name, order=order, **self._asked)) as steps:  # type: ignore[type-var]
+        limit = self._asked["settings"].max_minutes
+        with closing(self._run(path, name=path.name, order=order, max_minutes=limit, **self._asked)) as steps:
             for step in steps:
                 if self._stopped.is_set():
                     break
