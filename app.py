@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from core.errors import AppError
+from core.logs import configure as configure_log
 from core.settings import Settings
 from core.types import Options, Thoroughness
 
@@ -48,9 +49,7 @@ def prepare(settings: Settings) -> None:
     os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     tempfile.tempdir = os.environ["TMPDIR"]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("alembic", "httpx", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    configure_log(settings)
 
 
 def clear(settings: Settings) -> None:
@@ -71,6 +70,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     from core.weights import load_manifest
     from storage import AuditLog, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.health import check
     from storage.media import Media
     from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
@@ -89,10 +89,12 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
+    manifest = load_manifest()
+    health = partial(check, database, settings, manifest)
     desk = Desk(
-        settings, load_manifest(), store, take_order, analyze, following, users, queue, similar, AuditLog(database)
+        settings, manifest, store, take_order, analyze, following, users, queue, similar, AuditLog(database), health
     )
-    return build(desk), launch_options(settings, users)
+    return build(desk), launch_options(settings, users, health)
 
 
 def serve(settings: Settings) -> None:

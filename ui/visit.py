@@ -108,6 +108,8 @@ class Desk:
     queue: ReviewStore | None = None
     similar: Similar | None = None
     log: AuditLog | None = None
+    health: Callable[[], dict[str, str]] = dict
+    """By what was looked at, `ok` or what is wrong with it."""
 
     @property
     def reviews(self) -> ReviewStore:
