@@ -10,11 +10,12 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from core.errors import AppError
 from core.logs import configure as configure_log
 from core.settings import Settings
+from core.types import Options, Thoroughness
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -146,15 +147,35 @@ def selftest(settings: Settings) -> int:
     return 0 if run.ok else 1
 
 
+def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
+    """A row for each file; returns the exit code."""
+    from analysis.pipeline import analyze
+    from jobs.scan import scan
+    from ui.visit import follow
+
+    return scan(source, out, options, settings, partial(follow, analyze))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
-    parser.add_argument("command", nargs="?", choices=["selftest"], help="score a stored input and compare")
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("selftest", help="score a stored input and compare")
+    many = commands.add_parser("scan", help="analyse whole folders; one row a file in a table")
+    many.add_argument("source", help="a folder, or a list: one path a line, a CSV with a column `path`, or - for stdin")
+    many.add_argument("--out", type=Path, required=True, help="the table to write: .parquet, .csv or .jsonl")
+    many.add_argument("--detectors", nargs="+", default=(), help="names or sets of weights; all that are ready")
+    many.add_argument("--regions", nargs="+", default=(), help="of the face; all")
+    many.add_argument("--thoroughness", choices=get_args(Thoroughness), default="standard")
+    given = parser.parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ)
-        if command == "selftest":
+        if given.command == "selftest":
             prepare(settings)
             return selftest(settings)
+        if given.command == "scan":
+            prepare(settings)
+            options = Options(tuple(given.detectors), tuple(given.regions), given.thoroughness)
+            return scan(given.source, given.out, options, settings)
         clear(settings)
         prepare(settings)
         serve(settings)
