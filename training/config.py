@@ -30,8 +30,10 @@ class Data(Record):
     """What is learned from: folders that `python -m training.prepare` has filled."""
 
     cache: tuple[Path, ...] = Field(min_length=1)
-    families: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
     """Manipulated by one of these; None for all. Genuine samples are always taken."""
+    compressions: tuple[str, ...] | None = None
+    """Such as c23; None for all."""
     frames: int = Field(32, gt=0)
     """Of each video, evenly spread; of networks that read clips and blocks, the most of those."""
     synthesis: Literal["sbi", "bi", "fwa"] | None = None
@@ -58,8 +60,6 @@ class Config(Record):
 
     method: Method
     region: Region = "entire"
-    input: str | InputProfile
-    """Or the id of weights that look at the same."""
     data: Data
     start: str | None = None
     """A weights id, a file, or None: from nothing."""
@@ -76,7 +76,6 @@ class Config(Record):
     """Decay of the running mean of the weights, which is then what is measured and kept."""
     patience: int | None = Field(None, gt=0)
     """Stops after so many epochs in which the validation AUC did not rise."""
-    augment: tuple[str, ...] = ()
     seed: int = 0
     workers: int = Field(0, ge=0)
     """Processes that draw samples; they change no draw."""
@@ -86,16 +85,41 @@ class Config(Record):
     """How often what is needed to go on is kept, besides at the end of every epoch."""
     out: Path
 
-    def profile(self) -> InputProfile:
-        """Everything between a frame and the numbers of the network."""
-        if isinstance(self.input, InputProfile):
-            return self.input
-        return InputProfile.model_validate(load_manifest()[self.input].input)
-
     def factor(self, epoch: float) -> float:
         """By what the rate is multiplied there."""
         at, by = zip(*self.schedule, strict=True)
         return float(np.interp(epoch, at, by))
+
+    def looks_at(self) -> dict[str, Any]:
+        """The `input` of the manifest entry that the result will have."""
+        raise NotImplementedError
+
+
+class PictureConfig(Config):
+    """Of methods that look at the picture."""
+
+    input: str | InputProfile
+    """Or the id of weights that look at the same."""
+    augment: tuple[Literal["flip", "blur", "tone", "jpeg", "shift", "contrast"], ...] = ()
+
+    def profile(self) -> InputProfile:
+        """Everything between a frame and the numbers of the network.
+
+        Raises:
+            InputError: there are no weights of this id, or a region other than the entire face is not masked.
+        """
+        profile = self.input
+        if isinstance(profile, str):
+            manifest = load_manifest()
+            if profile not in manifest:
+                raise InputError(f"`input` {profile} is no weights id; `python -m core.weights list` shows them.")
+            profile = InputProfile.model_validate(manifest[profile].input)
+        if self.region not in ("entire", "mouth") and not profile.masked:
+            raise InputError(f"`region` {self.region} needs an `input` whose `masked` is true, or the whole face shows.")
+        return profile
+
+    def looks_at(self) -> dict[str, Any]:
+        return self.profile().model_dump(mode="json")
 
 
 C = TypeVar("C", bound=Config)

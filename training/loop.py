@@ -154,7 +154,7 @@ class _Run:
         count = batches_in(len(order), config.batch)
         batches = self._batches(order, progress.position)
         kept = time.monotonic()
-        with tqdm(total=count, initial=progress.position, desc=f"epoch {progress.epoch + 1}/{epochs}") as bar:
+        with tqdm(total=count, initial=progress.position, desc=f"epoch {progress.epoch + 1}/{epochs}", disable=None) as bar:
             while progress.position < count:
                 some = [next(batches) for _ in range(min(config.accumulate, count - progress.position))]
                 self._set_rate(progress.epoch + progress.position / count)
