@@ -1,4 +1,4 @@
-"""Caches of prepared samples that tests make themselves: an invented face, genuine as it is, manipulated with stripes."""
+"""Caches of prepared samples that tests make: an invented face, genuine as it is, manipulated with stripes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,8 +32,10 @@ def track(landmarks: np.ndarray) -> Track:
     )
 
 
-def make_cache(folder: Path, kinds: Sequence[str], samples: Sequence[Sample], frames: int = 2, length: int = 61) -> Path:
-    """Each sample in these kinds: `frames` crops of each, all of `length` for sequences. Manipulated landmarks tremble."""
+def make_cache(
+    folder: Path, kinds: Sequence[str], samples: Sequence[Sample], frames: int = 2, length: int = 61
+) -> Path:
+    """Each sample in these kinds: `frames` crops of each, `length` of sequences. Manipulated landmarks tremble."""
     face = golden("sbi_bi")["landmarks"].astype(np.float64)
     rows = []
     for number, sample in enumerate(samples):

@@ -52,9 +52,9 @@ class NoisyRouting(Routing):
 def open_capsule(config: CapsuleConfig, settings: Settings) -> Opened:
     network, start = begin("capsule", config.start, config.seed, settings, BACKBONE)
     routing = NoisyRouting(config.noise, config.dropout)
-    routing.load_state_dict(network.routing_stats.state_dict())
+    routing.load_state_dict(network.get_submodule("routing_stats").state_dict())
     network.routing_stats = routing
-    for name, part in network.fea_ext.named_modules():
+    for name, part in network.get_submodule("fea_ext").named_modules():
         if f"fea_ext.{name}.weight" in start.new:
             _as_published(part)
     fake_index = config.profile().fake_index

@@ -115,7 +115,9 @@ class PictureConfig(Config):
                 raise InputError(f"`input` {profile} is no weights id; `python -m core.weights list` shows them.")
             profile = InputProfile.model_validate(manifest[profile].input)
         if self.region not in ("entire", "mouth") and not profile.masked:
-            raise InputError(f"`region` {self.region} needs an `input` whose `masked` is true, or the whole face shows.")
+            raise InputError(
+                f"`region` {self.region} needs an `input` whose `masked` is true, or the whole face shows."
+            )
         return profile
 
     def looks_at(self) -> dict[str, Any]:

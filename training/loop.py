@@ -44,8 +44,11 @@ Batch = dict[str, torch.Tensor]
 class Samples(Protocol):
     """n samples; `fake` bool (n,), `video` int (n,): samples of one video are measured together."""
 
-    fake: np.ndarray
-    video: np.ndarray
+    @property
+    def fake(self) -> np.ndarray: ...
+
+    @property
+    def video(self) -> np.ndarray: ...
 
     def draw(self, i: int, rng: np.random.Generator) -> Item:
         """For training: augmented, with every chance taken from the generator."""
@@ -105,7 +108,9 @@ class Progress:
         return len(aucs) - 1 - aucs.index(max(aucs)) if aucs else 0
 
 
-def fit(task: Task, config: Config, folder: Path, epochs: int, save: Callable[[nn.Module], Mapping[str, Any]]) -> Progress:
+def fit(
+    task: Task, config: Config, folder: Path, epochs: int, save: Callable[[nn.Module], Mapping[str, Any]]
+) -> Progress:
     """Trains until the last epoch, or until the validation AUC has not risen for `patience` of them.
 
     In `folder`: `best.safetensors`, what `save` gives of the network that validated best; `checkpoint.pt`, from which a
@@ -154,7 +159,9 @@ class _Run:
         count = batches_in(len(order), config.batch)
         batches = self._batches(order, progress.position)
         kept = time.monotonic()
-        with tqdm(total=count, initial=progress.position, desc=f"epoch {progress.epoch + 1}/{epochs}", disable=None) as bar:
+        with tqdm(
+            total=count, initial=progress.position, desc=f"epoch {progress.epoch + 1}/{epochs}", disable=None
+        ) as bar:
             while progress.position < count:
                 some = [next(batches) for _ in range(min(config.accumulate, count - progress.position))]
                 self._set_rate(progress.epoch + progress.position / count)
@@ -262,14 +269,14 @@ class _Run:
 
     def _gradients(self, batches: Sequence[Batch]) -> dict[str, torch.Tensor]:
         self.optimiser.zero_grad()
-        total: dict[str, torch.Tensor] = {}
+        found = []
         for batch in batches:
             with precision(self.device):
                 answer = self.answer(batch["x"])
             parts = {name: part / len(batches) for name, part in self.task.loss(as_float(answer), batch).items()}
             torch.stack([*parts.values()]).sum().backward()
-            total = {name: total.get(name, 0) + part.detach() for name, part in parts.items()}
-        return total
+            found.append({name: part.detach() for name, part in parts.items()})
+        return {name: torch.stack([own[name] for own in found]).sum() for name in found[0]}
 
 
 class _at_the_worst:
@@ -284,10 +291,10 @@ class _at_the_worst:
 
     @torch.no_grad()
     def __enter__(self) -> None:
-        gradients = [p.grad for p, _ in self.moved]
-        norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients if g is not None]))
+        gradients = [p.grad for p, _ in self.moved if p.grad is not None]
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         for (p, _), gradient in zip(self.moved, gradients, strict=True):
-            p += gradient * (self.radius / (norm + 1e-12))
+            p.add_(self.radius / (norm + 1e-12) * gradient)
 
     @torch.no_grad()
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 """What the commands of all methods share: read the config, train what the method brings, leave a record.
 
-    python -m training.<method> --config FILE [key=value ...]
+python -m training.<method> --config FILE [key=value ...]
 """
 
 import argparse
@@ -63,6 +63,15 @@ class Method(Generic[C]):
     config: type[C]
     paper: str
     open: Callable[[C, Settings], Opened]
+    small: bool = False
+    """On a CPU its networks are too small to share out among threads, which would wait for each other."""
+
+
+def has_config(arguments: list[str] | None) -> bool:
+    """Whether a command line, that of this process where it is None, names a config; some methods have other commands
+    too."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return any(word.split("=")[0] == "--config" for word in words)
 
 
 def command(method: Method[Any], doc: str | None, arguments: list[str] | None = None) -> int:
@@ -77,6 +86,8 @@ def command(method: Method[Any], doc: str | None, arguments: list[str] | None = 
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     limit_threads()
+    if method.small:
+        torch.set_num_threads(1)
     try:
         config = read_config(method.config, given.config, given.changes)
         train(method, config, Settings.from_env(os.environ))
@@ -94,6 +105,8 @@ def train(method: Method[C], config: C, settings: Settings) -> Run:
     """
     data = {str(cache): sha256_of(cache / "index.csv") for cache in config.data.cache if (cache / "index.csv").exists()}
     opened = method.open(config, settings)
+    if config.frozen_epochs == "all" and not all(stream.start.sha256 for stream in opened.streams.values()):
+        raise InputError("A backbone that stays as it is (`frozen_epochs: all`) must be trained already: give `start`.")
     begin(config, data)
     log.info("%s on %s, seed %d, into %s", method.detector, device(), config.seed, config.out)
     progress = {
@@ -150,7 +163,13 @@ def say_data(config: Config, parts: Parts) -> str:
     return f"{len(samples) - fake} genuine and {fake} manipulated samples of {names}"
 
 
-def made_by(config: Config, data: Mapping[str, str], opened: Opened, progress: Mapping[str, Progress]) -> dict[str, Any]:
+def say_start(start: Start) -> dict[str, Any]:
+    return asdict(start) | {"new": list(start.new) if start.sha256 else "all"}
+
+
+def made_by(
+    config: Config, data: Mapping[str, str], opened: Opened, progress: Mapping[str, Progress]
+) -> dict[str, Any]:
     """Whatever it takes to make it again, and what was measured while it was made."""
     return {
         "config": config.model_dump(mode="json"),
@@ -162,7 +181,7 @@ def made_by(config: Config, data: Mapping[str, str], opened: Opened, progress: M
             }
             for name, part in (("train", opened.parts.train), ("validation", opened.parts.validation))
         },
-        "start": {role: asdict(stream.start) for role, stream in opened.streams.items()},
+        "start": {role: say_start(stream.start) for role, stream in opened.streams.items()},
         "history": {role: [asdict(epoch) for epoch in own.history] for role, own in progress.items()},
         "best_epoch": {role: own.best.epoch for role, own in progress.items()},
         "device": torch.cuda.get_device_name() if device() == "cuda" else f"cpu ({platform.machine()})",

@@ -45,7 +45,7 @@ class Shots:
         self._faces = lru_cache(maxsize=OPEN)(self._open)
         self._views: list[np.ndarray] = []
         video = []
-        for v, one in enumerate(prepared):
+        for v in range(len(prepared)):
             index = self._faces(v).crops.index
             at = np.unique(index)
             for frame in at[pick(len(at), frames, "even")]:

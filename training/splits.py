@@ -71,8 +71,8 @@ def refuse_leaks(parts: Mapping[str, Sequence[Prepared]]) -> None:
         if shared:
             more = f" and {len(shared) - NAMED} more" if len(shared) > NAMED else ""
             raise InputError(
-                f"The parts {one} and {other} share {', '.join(shared[:NAMED])}{more}, so what is remembered would count "
-                "as found; put each wholly into one part (the column split of the index) or leave it out."
+                f"The parts {one} and {other} share {', '.join(shared[:NAMED])}{more}, so what is remembered would "
+                "count as found; put each wholly into one part (the column split of the index) or leave it out."
             )
 
 

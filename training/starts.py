@@ -78,4 +78,3 @@ def _files(start: str, settings: Settings) -> dict[str, Path]:
         f"`start` {start} is neither a weights id nor a file; `python -m core.weights` lists the ids, and a file is a "
         ".safetensors or .pth."
     )
-

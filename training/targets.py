@@ -30,7 +30,7 @@ def vulnerable_points(seam: np.ndarray) -> np.ndarray:
     for rows, columns in quadrants(len(seam)):
         part = seam[rows, columns]
         if part.any():
-            found.append(np.argwhere(part == part.max()) + (rows.start, columns.start))
+            found.append(np.argwhere(part == part.max()) + np.array([rows.start, columns.start]))
     return np.concatenate(found) if found else np.empty((0, 2), np.int64)
 
 
