@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -15,11 +16,12 @@ import pytest
 from clips import good, portrait
 
 from core.errors import InputError
-from core.settings import ROOT
+from core.settings import ROOT, Settings
 from detectors.texture import on_canvas
 from preprocessing.calibration import GRID_PX
+from preprocessing.video import Tally, decode
 from training import calibrate, prepare
-from training.landmark_files import read_lrnet, read_openface
+from training.landmark_files import Found, read_lrnet, read_openface
 from training.prepared import load
 
 
@@ -177,6 +179,14 @@ def test_what_openface_found_is_calibrated_as_the_app_calibrates(tmp_path):
     assert len(late) == 20
     assert sorted(path.name for path in out.iterdir()) == ["anna.txt", "landmark_logs.txt", "late.txt"]
     assert "late.mp4 0.70560 " in (out / "landmark_logs.txt").read_text()
+
+
+def test_the_calibrator_equals_the_published_one_exactly(shared):
+    golden = np.load(shared / "golden" / "lk_kalman.npz")
+    frames = decode(shared / "clips" / "000_003.mp4", Tally(), settings=Settings())
+    found = Found(golden["raw"].astype(float), np.ones(40, bool), np.ones(40))
+    done = calibrate.calibrate(islice(frames, 40), found)
+    np.testing.assert_array_equal(done.reshape(40, 136), golden["calibrated"])
 
 
 def test_landmark_files_become_a_cache_of_landmarks_alone(tmp_path):

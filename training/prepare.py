@@ -98,13 +98,13 @@ def make(sample: Sample, order: Order) -> Entry:
     except InputError as error:
         return Entry(frozenset(order.kinds), NOTHING, str(error))
     made = write_track(order.cache, sample.id, track, kinds, order.frames)
-    lacking = ", ".join(kind for kind in kinds if kind not in made)
+    absent = [kind for kind in kinds if kind not in made]
     rate_hz = track.quality.frame_rate_hz
     face_px = float(np.median(np.ptp(track.landmarks[:, :, 0], axis=1)))
     return Entry(
         frozenset(order.kinds),
         Made(made, round(float(track.seen.sum()) / shown, 4), len(track.time_s), round(rate_hz, 3), round(face_px, 1)),
-        f"The face could not be cut out for {lacking}." if lacking else "",
+        f"The face could not be cut out for {', '.join(absent)}." if absent else "",
     )
 
 
@@ -180,29 +180,32 @@ def _entry(row: Mapping[str, str]) -> Entry:
     return Entry(frozenset(row["asked"].split()), made, row["reason"])
 
 
-def fill(samples: Sequence[Sample], order: Order, journal: Journal, *, workers: int, again: bool) -> int:
-    """Makes what is not there yet, and gives the number of samples in which something unforeseen went wrong.
+def lacking(samples: Sequence[Sample], order: Order, journal: Journal, *, again: bool) -> list[Sample]:
+    """Those that were not read yet for all kinds that are wanted; with `again` also those of which something failed."""
+    known, wanted = journal.entries, frozenset(order.kinds)
+    return [
+        s for s in samples if s.id not in known or not wanted <= known[s.id].asked or (again and known[s.id].reason)
+    ]
+
+
+def fill(samples: Sequence[Sample], order: Order, journal: Journal, workers: int) -> int:
+    """Makes what is wanted of these samples, and gives the number of those in which something unforeseen went wrong.
 
     Raises:
         AppError: a process died.
     """
-    wanted = frozenset(order.kinds)
-    known = journal.entries
-    todo = [
-        s for s in samples if not (s.id in known and wanted <= known[s.id].asked and not (again and known[s.id].reason))
-    ]
     unforeseen = 0
     with (
         _pool(workers) as pool,
-        tqdm(total=len(samples), initial=len(samples) - len(todo), unit="sample", smoothing=0.02) as bar,
+        tqdm(total=len(samples), unit="sample", smoothing=0.02) as bar,
     ):
-        waiting = {pool.submit(make, sample, order): sample for sample in todo}
+        waiting = {pool.submit(make, sample, order): sample for sample in samples}
         for done in as_completed(waiting):
             entry = _result(done, order)
             if entry is None:
                 unforeseen += 1
                 log.error("%s", waiting[done].id, exc_info=done.exception())
-                entry = Entry(wanted, NOTHING, f"Unforeseen: {done.exception()!r}")
+                entry = Entry(frozenset(order.kinds), NOTHING, f"Unforeseen: {done.exception()!r}")
             journal.add(waiting[done].id, entry)
             bar.update()
     return unforeseen
@@ -284,20 +287,20 @@ def _agree(cache: Path, about: Mapping[str, object]) -> None:
 
 
 def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
-    """
+    """Tells how much there is to do.
+
     Raises:
         InputError: the disk is too small for the crops.
     """
-    new = [s for s in samples if not (order.cache / LANDMARKS / f"{s.id}.npz").exists()]
     bytes_each = sum(
         3 * rule.size_px**2 * rule.views * (LENGTH_FRAMES if kind in SEQUENCES else order.frames)
         for kind, rule in RULES.items()
         if kind in order.kinds
     )
-    videos = sum(not is_photograph(s.path) for s in new)
-    needed = videos * bytes_each + (len(new) - videos) * bytes_each / order.frames
+    videos = sum(not is_photograph(s.path) for s in samples)
+    needed = videos * bytes_each + (len(samples) - videos) * bytes_each / order.frames
     free = shutil.disk_usage(order.cache).free
-    log.info("%d samples to read; crops take about %.1f GB, %.1f GB are free", len(new), needed / 1e9, free / 1e9)
+    log.info("%d samples to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
     if needed > free:
         raise InputError("That is more than there is room for; ask for fewer kinds or --frames-per-video.")
 
@@ -360,10 +363,11 @@ def main(arguments: list[str] | None = None) -> int:
             order.cache,
             {"layout": given.layout, "frames_per_video": order.frames, "landmarks": order.landmarks},
         )
-        _refuse_without_room(order, samples)
         with closing(Journal(order.cache / "log.csv")) as journal:
+            todo = lacking(samples, order, journal, again=given.again)
+            _refuse_without_room(order, todo)
             try:
-                unforeseen = fill(samples, order, journal, workers=_workers(given.workers), again=given.again)
+                unforeseen = fill(todo, order, journal, _workers(given.workers))
             finally:
                 log.info("%s", _report(order.cache, samples, missing, journal))
     return int(unforeseen > 0)
