@@ -90,7 +90,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     desk = Desk(
         settings, load_manifest(), store, take_order, analyze, following, users, queue, similar, AuditLog(database)
     )
-    return build(desk), launch_options(settings, users)
+    return build(desk), launch_options(desk)
 
 
 def serve(settings: Settings) -> None:

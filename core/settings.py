@@ -69,6 +69,8 @@ class Settings(BaseModel):
     """In moderation mode, how long after logging in people have to do so again."""
     webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
     """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
+    space_id: str | None = Field(None, alias="SPACE_ID")
+    """`owner/name` on Hugging Face Spaces, which set it and show the page in a frame."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -112,6 +114,12 @@ class Settings(BaseModel):
     def media(self) -> Path | None:
         """Where uploads are kept; None in public mode, where they are not."""
         return self.data / "media" if self.moderated else None
+
+    @property
+    def framed_by(self) -> str:
+        """Whose pages may show this one in a frame, as a source of a Content-Security-Policy. Not the moderators' desk,
+        where a click decides, and where browsers would keep the log-in from a frame of another site anyway."""
+        return "https://huggingface.co" if self.space_id and not self.moderated else "'none'"
 
     @property
     def retention(self) -> timedelta:
