@@ -2,15 +2,16 @@
 
     python -m training.lrnet extract --clips clips.csv --more more.csv --cache DIR
     TELLTALE_WEIGHTS=WEIGHTS python -m training.lrnet train --clips clips.csv --more more.csv --cache DIR
+    python -m training.lrnet --config configs/lrnet.yaml [key=value ...]
 
 Both lists are trained on, and reported by networks that saw nothing of the source; those of `--more` are small and read
 in fewer forms. `train` cross-validates with sources kept together, writes the networks, their manifest entry with its
 calibration, and the model card beside them. The published networks, which are measured beside ours and which ours
-begins from, are expected in the folder WEIGHTS.
+begins from, are expected in the folder WEIGHTS. With `--config`, LRNet is trained as published, from a cache of
+`python -m training.prepare` (`training/streams.py`).
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -31,7 +32,7 @@ from analysis.calibration import raw_logit
 from core.errors import NotApplicable, WeightsError
 from core.settings import ROOT, Settings
 from core.types import Track
-from core.weights import MANIFEST, Calibration, load_manifest, locate
+from core.weights import Calibration, load_manifest, locate
 from detectors.lrnet import BLOCK, LRNet
 from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
@@ -39,9 +40,12 @@ from training import movement
 from training.blocks import Blocks
 from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
+from training.manifest import bundled_file, put, read
 from training.measures import Estimate, apply, choose_bands, fit_platt, measure, measure_auc
 from training.out_of_fold import ORIGINAL, write_out_of_fold
+from training.run import command, has_config
 from training.seen import remember
+from training.streams import METHOD, take_in_scale
 
 log = logging.getLogger(__name__)
 
@@ -119,15 +123,6 @@ def train_stream(network: Network, source: Blocks, recipe: Recipe, *, difference
     take_in_scale(network, centre, scale)
     network.eval()
     return losses
-
-
-@torch.no_grad()
-def take_in_scale(network: Network, centre: torch.Tensor, scale: torch.Tensor) -> None:
-    """Changes the first layer such that it answers to x as it did to (x - centre) / scale, both float32 (136,)."""
-    for direction in ("", "_reverse"):
-        weight = getattr(network.gru, f"weight_ih_l0{direction}")
-        weight /= scale
-        getattr(network.gru, f"bias_ih_l0{direction}").sub_(weight @ centre)
 
 
 def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
@@ -336,21 +331,12 @@ def write_manifest(
     measured: Mapping[str, str],
 ) -> None:
     """Puts LRNet's entries first, in the order given, with what was found; leaves all others as they are."""
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    manifest[ID] = {
+    entries = read()
+    entries[ID] = {
         "detector": "lrnet",
         "region": "entire",
         "source": "bundled",
-        "files": [
-            {
-                "role": role,
-                "name": path.name,
-                "address": path.relative_to(ROOT).as_posix(),
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                "bytes": path.stat().st_size,
-            }
-            for role, path in files.items()
-        ],
+        "files": [bundled_file(role, path) for role, path in files.items()],
         "licence": "MIT",
         "commercial_use": True,
         "auto_download": False,
@@ -358,14 +344,13 @@ def write_manifest(
         "paper": "arXiv:2104.04480",
         "input": {"landmarks": "calibrated", "block": BLOCK, "fake_index": 1},
     }
-    for id in order:
-        manifest[id] |= {"calibration": asdict(calibrations[id]), "measured": measured[id]}
-    manifest = {id: manifest[id] for id in [*order, *(id for id in manifest if id not in order)]}
-    MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    put({id: entries[id] | {"calibration": asdict(calibrations[id]), "measured": measured[id]} for id in order})
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    if has_config(arguments):
+        return command(METHOD, __doc__, arguments)
     parser = argparse.ArgumentParser(
         prog="python -m training.lrnet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

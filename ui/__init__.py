@@ -13,6 +13,7 @@ from ui.analyze import analyze_tab, example_route
 from ui.api import endpoints
 from ui.detectors import detectors_tab
 from ui.door import Door, mark_scripts
+from ui.health import PATH, Health
 from ui.history import history_tab
 from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
 from ui.login import admission, caller, login_routes
@@ -57,7 +58,7 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab(said("page.detectors")):
                 detectors_tab(desk)
             with gr.Tab(said("page.about_tab")):
-                about_tab(desk.settings)
+                about_tab(desk.settings, desk.manifest, desk.health)
             if desk.users:
                 with gr.Tab(said("page.account")) as account:
                     accounts_tab(desk, desk.users, opened=account)
@@ -68,7 +69,7 @@ def build(desk: Desk) -> gr.Blocks:
 
 def routes(desk: Desk) -> list[Route]:
     """What is served beside Gradio's page; before its own routes, so that these may take their place."""
-    own = [example_route(), uploads_route(desk.settings.uploads)]
+    own = [Route(PATH, Health(desk.health).show), example_route(), uploads_route(desk.settings.uploads)]
     return [*own, clip_route(desk), *login_routes(desk.users)] if desk.users else own
 
 

@@ -23,6 +23,7 @@ from core.words import in_language, language, say
 from storage.attempts import TooManyAttempts
 from storage.users import UserStore
 from ui.door import SAFE, UPLOAD, is_https
+from ui.health import PATH as HEALTH
 from ui.languages import preferred
 
 ASSETS = Path(__file__).parent / "assets"
@@ -30,8 +31,9 @@ COOKIE = "telltale-session"
 KEY_HEADER = "x-api-key"
 MAX_FORM_BYTES = 4096
 
-OPEN = {"/login", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/startup-events"}
-"""What anybody gets: the log-in page with its colours, and what Gradio asks of itself when it starts."""
+OPEN = {HEALTH, "/login", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/startup-events"}
+"""What anybody gets: whether the app is well, the log-in page with its colours, and what Gradio asks of itself when it
+starts."""
 
 DARK = 'document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)'
 POLICY = (
