@@ -8,11 +8,14 @@ import signal
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from core.errors import AppError
+from core.logs import configure as configure_log
 from core.settings import Settings
+from core.types import Options, Thoroughness
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -46,9 +49,7 @@ def prepare(settings: Settings) -> None:
     os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     tempfile.tempdir = os.environ["TMPDIR"]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("alembic", "httpx", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    configure_log(settings)
 
 
 def clear(settings: Settings) -> None:
@@ -69,6 +70,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     from core.weights import load_manifest
     from storage import AuditLog, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.health import check
     from storage.media import Media
     from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
@@ -87,10 +89,12 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
     following = on_gpu(follow) if on_gpu else follow
+    manifest = load_manifest()
+    health = partial(check, database, settings, manifest)
     desk = Desk(
-        settings, load_manifest(), store, take_order, analyze, following, users, queue, similar, AuditLog(database)
+        settings, manifest, store, take_order, analyze, following, users, queue, similar, AuditLog(database), health
     )
-    return build(desk), launch_options(settings, users)
+    return build(desk), launch_options(settings, users, health)
 
 
 def serve(settings: Settings) -> None:
@@ -129,15 +133,35 @@ def selftest(settings: Settings) -> int:
     return 0 if run.ok else 1
 
 
+def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
+    """A row for each file; returns the exit code."""
+    from analysis.pipeline import analyze
+    from jobs.scan import scan
+    from ui.visit import follow
+
+    return scan(source, out, options, settings, partial(follow, analyze))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
-    parser.add_argument("command", nargs="?", choices=["selftest"], help="score a stored input and compare")
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("selftest", help="score a stored input and compare")
+    many = commands.add_parser("scan", help="analyse whole folders; one row a file in a table")
+    many.add_argument("source", help="a folder, or a list: one path a line, a CSV with a column `path`, or - for stdin")
+    many.add_argument("--out", type=Path, required=True, help="the table to write: .parquet, .csv or .jsonl")
+    many.add_argument("--detectors", nargs="+", default=(), help="names or sets of weights; all that are ready")
+    many.add_argument("--regions", nargs="+", default=(), help="of the face; all")
+    many.add_argument("--thoroughness", choices=get_args(Thoroughness), default="standard")
+    given = parser.parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ)
-        if command == "selftest":
+        if given.command == "selftest":
             prepare(settings)
             return selftest(settings)
+        if given.command == "scan":
+            prepare(settings)
+            options = Options(tuple(given.detectors), tuple(given.regions), given.thoroughness)
+            return scan(given.source, given.out, options, settings)
         clear(settings)
         prepare(settings)
         serve(settings)

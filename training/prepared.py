@@ -63,9 +63,12 @@ RULES: dict[str, CropRule] = {
     "dsp_fwa": _rule("dsp_fwa", 224, views=10, resize="linear"),
     "laa_net": _rule("laa_net", 384, margin=1.5, resize="linear", stored_px=256, trim_px=5),
     "laa_net_bi": _rule("laa_net", 384, margin=1.5, resize="linear", stored_px=317, trim_px=18),
+    "laa_net_stored": _rule("laa_net", 256, margin=1.5, resize="linear"),
+    "laa_net_bi_stored": _rule("laa_net", 317, margin=1.5, resize="linear", stored_px=317),
     "gend": _rule("gend", 224, margin=1.3, resize="bicubic"),
 }
-"""By kind, named after the method whose crop it is; `mouth` keeps 4 px on each side for random crops of 88."""
+"""By kind, named after the method whose crop it is; `mouth` keeps 4 px on each side for random crops of 88,
+and LAA-Net trains on the whole of what it trims and enlarges to look at."""
 KINDS = (LANDMARKS, *RULES)
 SEQUENCES = ("mouth",)
 """Kinds of crops that mean something only frame by frame."""

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
@@ -58,7 +58,7 @@ class Repeated:
 
 def follow(
     analyze: Callable[..., Report], path: Path, *, max_minutes: float, **arguments: Any
-) -> Iterator[Progress | Report]:
+) -> Generator[Progress | Report, None, None]:
     """Runs an analysis in a thread of its own: its progress every quarter of a second, in the end its report.
 
     Closing the generator stops the work at its next sign of life. A plain function in a thread could not be stopped.
@@ -108,6 +108,8 @@ class Desk:
     queue: ReviewStore | None = None
     similar: Similar | None = None
     log: AuditLog | None = None
+    health: Callable[[], dict[str, str]] = dict
+    """By what was looked at, `ok` or what is wrong with it."""
 
     @property
     def reviews(self) -> ReviewStore:
