@@ -1,20 +1,13 @@
 """From a finished training into the app: its record, the checks, the manifest entry, and the app using the result."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from core.errors import WeightsError
-from training.clips import Clip
 from training.manifest import put, read
-from training.runs import RECORD, bonds_of, read_run, write_run
-
-
-def clip(name: str, *, fake=False, identity="", pair="") -> Clip:
-    return Clip(Path(name), fake, "genuine", identity, pair, "", 100.0, sha256=name)
-
+from training.runs import RECORD, read_run, write_run
 
 FACTS = {"detector": "lrnet", "input": {"block": 30}, "steps": 5, "trained_on": "made-up clips"}
 
@@ -44,10 +37,6 @@ def test_a_run_that_is_not_whole_is_refused_in_words(tmp_path):
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(WeightsError, match="cannot be read"):
         read_run(tmp_path)
-
-
-def test_a_clip_is_known_by_content_identity_and_pair_and_never_by_an_empty_name():
-    assert bonds_of(clip("a", identity="i")) == {"sha256:a", "identity:i"}
 
 
 def test_entries_go_before_or_after_the_others_and_leave_them_as_they_are(tmp_path):
