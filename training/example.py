@@ -57,19 +57,22 @@ def main(arguments: list[str] | None = None) -> int:
 def _frames(person: int, *, fake: bool) -> Iterator[np.ndarray]:
     rng = np.random.default_rng([person, fake])
     picture, mask = _portrait(person), _mask()
+    noise = rng.normal(0, 2, (SIDE_PX, SIDE_PX, 1))
     phase = rng.uniform(0, 2 * np.pi, 4)
     for i in range(FRAMES):
         image = picture
         if fake:
-            shift = np.float32([[1, 0, 0], [0, 1, 0]])
+            shift = np.eye(2, 3)
             shift[:, 2] = rng.normal(0, TREMBLE_PX, 2)
             inner = cv2.GaussianBlur(cv2.warpAffine(picture, shift, (SIDE_PX, SIDE_PX)), (0, 0), 1.2)
             image = picture * (1 - mask) + inner * mask
         sway = np.sin(2 * np.pi * i / RATE_HZ * np.array([0.21, 0.16, 0.27, 0.19]) + phase)
-        turn = cv2.getRotationMatrix2D((SIDE_PX / 2, SIDE_PX / 2), 2 * sway[0], 1.05 + 0.02 * sway[1])
-        turn[:, 2] += 4 * sway[2], 3 * sway[3]
+        turn: np.ndarray = cv2.getRotationMatrix2D((SIDE_PX / 2, SIDE_PX / 2), 2 * sway[0], 1.05 + 0.02 * sway[1])
+        turn[:, 2] += (4 * sway[2], 3 * sway[3])
         moved = cv2.warpAffine(image, turn, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REFLECT)
-        yield np.clip(moved + rng.normal(0, 2, (SIDE_PX, SIDE_PX, 1)), 0, 255).astype(np.uint8)
+        yield np.clip(np.asarray(moved) + np.roll(noise, rng.integers(SIDE_PX, size=2), (0, 1)), 0, 255).astype(
+            np.uint8
+        )
 
 
 def _portrait(person: int) -> np.ndarray:
@@ -90,7 +93,7 @@ def _mask() -> np.ndarray:
     (x, y), (half_width, half_height) = FACE
     mask = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     centre, axes = (int(x * SIDE_PX), int(y * SIDE_PX)), (int(half_width * SIDE_PX), int(half_height * SIDE_PX))
-    cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, -1)
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, (1.0,), -1)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 4)[..., None])
 
 

@@ -43,8 +43,9 @@ from training.out_of_fold import ORIGINAL
 from training.runs import RECORD, Run, read_run
 
 NAME = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
-BY_US = "python -m training.export"
-"""Where files of entries come from that were exported; no other entry is ever replaced."""
+COMMAND = "python -m training.export"
+BY_US = f"the machine that trained it ({COMMAND})"
+"""Where the files of entries come from that were exported; no other entry is ever replaced."""
 ROUNDING, ROUNDING_INT8 = (1e-3, 1e-2), (0.1, 0.5)
 """Relative and absolute differences of log-odds that are rounding, in 32-bit and in 8-bit arithmetic."""
 ENOUGH = 5
@@ -222,9 +223,8 @@ def calibrate(
             else f"{RECORD} does not say what was trained on, so nothing can be shown to be held back from it."
         )
     (choice,) = [c for c in choices(load_manifest(manifest), settings) if c.weights.id == id]
-    answers = ask(subjects, [ORIGINAL], [choice], settings.data / "evaluation" / "answers", settings, manifest)[
-        ORIGINAL
-    ]
+    folder = settings.data / "evaluation" / "answers"
+    answers = ask(subjects, [ORIGINAL], [choice], folder, settings, manifest=manifest)[ORIGINAL]
     labels, scores = label(subjects, answers.face_px), answers.overall(id)
     scored = np.isfinite(scores)
     labels, scores = labels.take(scored), scores[scored]
@@ -251,7 +251,7 @@ def calibrate(
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog=BY_US, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder that a training wrote")
     parser.add_argument("--id", required=True, metavar="DETECTOR/NAME[/REGION]", help="what it will be called")

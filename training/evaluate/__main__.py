@@ -108,4 +108,7 @@ def _store(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Stopped. What is scored stays; give the same command again to go on.")
