@@ -1,7 +1,7 @@
 """A photograph as a track of one frame, cut by the same rules as the frames of a video."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ from core.types import Face, Frame, Track
 from core.weights import load_manifest
 from preprocessing.calibration import Stretch, cut_patch, extent_px
 from preprocessing.cropping import Cropping, Look
-from preprocessing.landmarks import open_landmarks
+from preprocessing.landmarks import LandmarkBackend, open_landmarks
 from preprocessing.quality import Gauge
 from preprocessing.tracking import MIN_EXTENT_PX
 from training.layouts.listed import PHOTOGRAPHS
@@ -33,12 +33,18 @@ def read_photograph(path: Path, looks: Sequence[Look], landmarks: str, settings:
     if picture is None:
         raise InputError("This is not a picture that can be read.")
     image = np.ascontiguousarray(picture[..., ::-1])
-    with closing(open_landmarks(landmarks, load_manifest(), settings)) as backend:
-        faces = backend.find(image)
-    face = max(faces, key=lambda face: extent_px(face.landmarks), default=None)
+    backend = _open(landmarks, settings)
+    backend.reset()
+    face = max(backend.find(image), key=lambda face: extent_px(face.landmarks), default=None)
     if face is None or extent_px(face.landmarks) < MIN_EXTENT_PX:
         raise InputError("No face was found.")
     return _as_track(Frame(0, 0.0, image), face, looks)
+
+
+@lru_cache(maxsize=1)
+def _open(landmarks: str, settings: Settings) -> LandmarkBackend:
+    """Kept from photograph to photograph, since opening takes several times as long as finding."""
+    return open_landmarks(landmarks, load_manifest(), settings)
 
 
 def _as_track(frame: Frame, face: Face, looks: Sequence[Look]) -> Track:

@@ -237,6 +237,8 @@ def _begin() -> None:
     """In a worker: one thread for OpenCV, since there are more workers; an interrupt from the keyboard is the command's
     to answer; and no life without the command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with open(os.devnull, "w") as nothing:  # MediaPipe writes several lines a file, whatever it is told
+        os.dup2(nothing.fileno(), sys.stderr.fileno())
     cv2.setNumThreads(1)
     logging.getLogger().setLevel(logging.ERROR)
     parent = parent_process()

@@ -5,7 +5,8 @@
     clips/b.mp4,fake,train,face swap,c23,clips/a.mp4,anna+berta,
 
 Paths are relative to the list's folder. Only `file` (or `path`) and `label` (real or 0, fake or 1) must be there; other
-columns than these are passed over, except that `family` stands in for `method`, and `origin_repo` for `source`.
+columns than these are passed over, except that `family` stands in for `method`, and `origin_repo` for `source`: what
+was found in one place is not split.
 
 A folder of genuine faces holds photographs and videos, in folders or not. `anna_0001.jpg` and `anna_0002.jpg` show one
 person, and so do `anna/01.jpg` and `anna/02.jpg`; a list with the columns `file` and `identity` can say it better.
@@ -30,7 +31,7 @@ def read(root: Path) -> list[Sample]:
     Raises:
         InputError: it is no CSV, or a row is not understood.
     """
-    return [_sample(root, number, row, None) for number, row in enumerate(_rows(root), start=2)]
+    return [_sample(root, number, row, is_genuine=False) for number, row in enumerate(_rows(root), start=2)]
 
 
 def read_faces(root: Path) -> list[Sample]:
@@ -40,7 +41,7 @@ def read_faces(root: Path) -> list[Sample]:
         InputError: it is neither, or nothing is in it.
     """
     if root.is_file():
-        return [_sample(root, number, row, 0) for number, row in enumerate(_rows(root), start=2)]
+        return [_sample(root, number, row, is_genuine=True) for number, row in enumerate(_rows(root), start=2)]
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PHOTOGRAPHS + VIDEOS)
     if not paths:
         raise InputError(f"{root} is no folder of faces: no photographs or videos below it ({', '.join(PHOTOGRAPHS)}).")
@@ -68,13 +69,12 @@ def _rows(root: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _sample(root: Path, line: int, row: dict[str, Any], label: int | None) -> Sample:
+def _sample(root: Path, line: int, row: dict[str, Any], *, is_genuine: bool) -> Sample:
     def told(*names: str) -> str:
         return next((str(row[name]).strip() for name in names if row.get(name)), "")
 
     file, split = told("file", "path"), told("split")
-    if label is None:
-        label = LABELS.get(told("label").lower())
+    label = 0 if is_genuine else LABELS.get(told("label").lower())
     if label is None or not file:
         raise InputError(f"Line {line} of {root.name} needs a `file` and a `label` of {', '.join(LABELS)}.")
     if split not in ("train", "val", "test", ""):
@@ -86,7 +86,7 @@ def _sample(root: Path, line: int, row: dict[str, Any], label: int | None) -> Sa
         split=cast(Split, split),
         method=(told("method", "family") or "fake") if label else GENUINE,
         compression=told("compression"),
-        source=told("source", "origin_repo"),
+        source=told("source", *(() if is_genuine else ("origin_repo",))),
         identity=told("identity"),
         pair=told("pair"),
     )
