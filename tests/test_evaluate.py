@@ -87,7 +87,7 @@ def test_the_card_names_licence_data_limits_and_what_training_had(results):
     assert "too few clips of each label in common" in card
     page = (results / "evaluation.html").read_text()
     assert "ROC of whole videos" in page
-    assert '<script src=' not in page
+    assert "<script src=" not in page
 
 
 def test_a_killed_run_goes_on_and_asks_nothing_twice(listing, results, monkeypatch, tmp_path):
