@@ -5,7 +5,8 @@
     ROOT/YouTube-real/00000.mp4
     ROOT/List_of_testing_videos.txt             lines such as `1 YouTube-real/00170.mp4`, where 1 is real
 
-Everything the list does not name is for training. The same people are in both splits: this is the data set's own doing.
+Everything the list does not name is for training. People and even source videos are in both splits by the list's own
+doing: it names id4_id1_0003, but not id4_0003.
 """
 
 from pathlib import Path
