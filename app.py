@@ -20,6 +20,7 @@ from core.types import Options, Thoroughness
 if TYPE_CHECKING:
     from gradio import Blocks
 
+    from storage.gauges import Gauges
     from storage.sender import Sender
 
 log = logging.getLogger("telltale")
@@ -70,6 +71,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     from core.weights import load_manifest
     from storage import AuditLog, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.gauges import Gauges
     from storage.health import check
     from storage.media import Media
     from storage.retention import keep_deleting
@@ -94,7 +96,19 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     desk = Desk(
         settings, manifest, store, take_order, analyze, following, users, queue, similar, AuditLog(database), health
     )
+    if settings.metrics:
+        tell_numbers(settings.metrics, Gauges(database, settings.data, health))
     return build(desk), launch_options(settings, users, health)
+
+
+def tell_numbers(where: str, gauges: "Gauges") -> None:
+    """`/metrics` at an address of its own, so that nothing at the page's address has to keep strangers from it."""
+    from prometheus_client import REGISTRY, start_http_server
+
+    REGISTRY.register(gauges)
+    address, port = where.split(":")
+    start_http_server(int(port), address)
+    log.info("Numbers for Prometheus are at http://%s/metrics", where)
 
 
 def serve(settings: Settings) -> None:

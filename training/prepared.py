@@ -35,7 +35,6 @@ import numpy as np
 from core.errors import InputError
 from core.kept import write_json
 from core.types import Crops, Track
-from detectors.cues import CANVAS
 from preprocessing.cropping import Look
 from preprocessing.profile import CropRule
 from preprocessing.regions import region_masks
@@ -54,7 +53,7 @@ def _rule(name: str, size_px: int, **more: Any) -> CropRule:
 
 
 RULES: dict[str, CropRule] = {
-    "canvas": CANVAS,
+    "canvas": _rule("canvas", 256, margin=1.5),
     "mouth": _rule("lipforensics", 96),
     "xception": _rule("ffpp", 299, margin=1.3),
     "deepfakebench": _rule("deepfakebench", 256, margin=1.3, resize="cubic"),
