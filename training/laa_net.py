@@ -151,7 +151,7 @@ def levelled(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.n
 
 def mirrored(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As a mirror shows them: left and right points are exchanged."""
-    turned = landmarks[MIRRORED] * np.float32([-1, 1]) + np.float32([image.shape[1] - 1, 0])
+    turned = landmarks[MIRRORED] * np.array([-1, 1], np.float32) + np.array([image.shape[1] - 1, 0], np.float32)
     return np.ascontiguousarray(image[:, ::-1]), turned
 
 

@@ -54,7 +54,7 @@ class Clips:
     def __init__(self, prepared: Sequence[Prepared], config: LipForensicsConfig) -> None:
         self._profile, self._mouths = config.profile(), OpenCrops(prepared, KIND)
         self._clips: list[np.ndarray] = []
-        video = []
+        video: list[int] = []
         for v, one in enumerate(prepared):
             own = clips_of(one, self._profile.clip_frames or 1, self._profile.clip_stride)
             self._clips += [own[k] for k in pick(len(own), config.data.frames, "even")]
@@ -112,9 +112,6 @@ class OnFeatures(nn.Module):
     def forward(self, features: torch.Tensor) -> LipOutput:
         output: LipOutput = self.network.tcn(features.transpose(1, 2))
         return output
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return dict(self.network.state_dict())
 
 
 def clips_of(prepared: Prepared, frames: int, stride: int) -> list[np.ndarray]:
@@ -177,8 +174,13 @@ def _on_features(
 ) -> Stream:
     begun = [start.sha256, config.data, config.input, seen]
     parts = {"train": train, "validation": validation}
-    kept = [features(network, clips, [name, *begun], config.out) for name, clips in parts.items()]
-    return Stream(_task(OnFeatures(network), *kept, config), start, config.epochs, OnFeatures.tensors)
+    kept = {name: features(network, clips, [name, *begun], config.out) for name, clips in parts.items()}
+    return Stream(_task(OnFeatures(network), kept["train"], kept["validation"], config), start, config.epochs, tensors)
+
+
+def tensors(on_features: nn.Module) -> dict[str, torch.Tensor]:
+    """Of the whole network."""
+    return dict(on_features.get_submodule("network").state_dict())
 
 
 def _task(network: nn.Module, train: Samples, validation: Samples, config: LipForensicsConfig) -> Task:
