@@ -98,7 +98,7 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
     )
     if settings.metrics:
         tell_numbers(settings.metrics, Gauges(database, settings.data, health))
-    return build(desk), launch_options(settings, users, health)
+    return build(desk), launch_options(desk)
 
 
 def tell_numbers(where: str, gauges: "Gauges") -> None:

@@ -31,7 +31,7 @@ from storage.users import UserStore
 from ui.document import Format, write_document
 from ui.messages import duration
 from ui.rights import require, whose
-from ui.uploads import discard, is_upload
+from ui.uploads import discard, is_upload, uploader
 
 POLL_S = 0.25
 """How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
@@ -152,13 +152,13 @@ class Desk:
         Raises:
             AppError: the upload cannot be analysed as asked, or a detector is not ready.
         """
-        files = [Path(name) for name in (upload, *references) if name]
+        files, owner = [Path(name) for name in (upload, *references) if name], uploader(request)
         try:
             yield Progress(say("stages.looking"), 0.0)
             reach = whose(self, secret, request, Role.REVIEWER)
             author = reach or require(self, request, Role.REVIEWER).name
-            path = self._door(upload)
-            genuine = [self._door(reference) for reference in references]
+            path = self._door(upload, owner)
+            genuine = [self._door(reference, owner) for reference in references]
             if options.thoroughness not in get_args(Thoroughness):
                 kinds = ", ".join(get_args(Thoroughness))
                 raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
@@ -185,7 +185,7 @@ class Desk:
                 else:
                     yield step
         finally:
-            discard(files, self.settings.uploads)
+            discard(files, self.settings.uploads, owner)
 
     def run_again(self, report_id: str, request: gr.Request) -> Iterator[Progress | Repeated]:
         """Signs of life while the kept file is analysed as it was, then both reports.
@@ -238,11 +238,11 @@ class Desk:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
             raise NotAllowed(OPINION_FIRST)
 
-    def _door(self, upload: str | None) -> Path:
+    def _door(self, upload: str | None, owner: str) -> Path:
         if not upload:
             raise InputError(say("visit.no_video"))
         path = Path(upload)
-        if not is_upload(path, self.settings.uploads):
+        if not is_upload(path, self.settings.uploads, owner):
             raise InputError(say("visit.gone"))
         if path.stat().st_size > self.settings.max_mb * 1e6:
             raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))
