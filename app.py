@@ -1,4 +1,5 @@
-"""Start: settings, folders, logging, store, page; with `selftest`, whether the detectors score as they did."""
+"""Start: settings, folders, logging, store, page; with `work`, a worker without a page; with `selftest`, whether the
+detectors score as they did."""
 
 import argparse
 import logging
@@ -8,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,9 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from gradio import Blocks
 
+    from jobs import Worker
     from storage.sender import Sender
+    from ui.visit import Desk
 
 log = logging.getLogger("telltale")
 
@@ -57,9 +61,8 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blocks", dict[str, Any]]:
-    """The page on top of an up-to-date store, and the arguments to launch it with; until `ended`, where it is given,
-    expired reports are deleted from the store."""
+def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
+    """Where visitors are served, on top of an up-to-date store, and who does its work once started."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -67,46 +70,72 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import AuditLog, ReportStore, open_database
+    from jobs import follow
+    from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
     from storage.media import Media
-    from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
     from storage.similar import Similar
     from storage.users import UserStore
-    from ui import build, launch_options
-    from ui.visit import Desk, follow
+    from ui.visit import Desk
 
     prepare_database(settings.database_url)
     database = open_database(settings.database_url)
     store = ReportStore(database, Media(settings.media) if settings.media else None)
-    if ended:
-        name, arguments = "retention", (store, settings.retention, ended)
-        threading.Thread(target=keep_deleting, args=arguments, name=name, daemon=True).start()
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
-    following = on_gpu(follow) if on_gpu else follow
-    desk = Desk(
-        settings, load_manifest(), store, take_order, analyze, following, users, queue, similar, AuditLog(database)
-    )
-    return build(desk), launch_options(settings, users)
+    jobs, log = JobStore(database, settings), AuditLog(database)
+    desk = Desk(settings, load_manifest(), store, jobs, take_order, users, queue, similar, log)
+    run = partial(on_gpu(follow) if on_gpu else follow, analyze)
+    return desk, desk.worker(run)
+
+
+def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
+    """The page, the arguments to launch it with, and who does its work once started."""
+    desk, worker = open_desk(settings)
+    from ui import build, launch_options
+
+    return build(desk), launch_options(settings, desk.users), worker
 
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    ended = threading.Event()
-    blocks, options = page(settings, ended)
+    ended = _told_to_end()
+    blocks, options, worker = page(settings)
+    from storage.retention import keep_deleting
+
+    for store in (worker.store, worker.jobs):
+        arguments = (store, settings.retention, ended)
+        threading.Thread(target=keep_deleting, args=arguments, name="retention", daemon=True).start()
     sender = _sender(settings) if settings.moderated else None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    worker.start()
     _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
     ended.wait()
+    worker.stop()
     blocks.close(verbose=False)
     if sender:
         sender.stop()
     shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def work(settings: Settings) -> None:
+    """Only works on jobs, of whatever pages share the database and the data folder, until the process is told to
+    end."""
+    ended = _told_to_end()
+    _, worker = open_desk(settings.model_copy(update={"at_once": max(1, settings.at_once)}))
+    worker.start()
+    log.info("At work")
+    ended.wait()
+    worker.stop()
+
+
+def _told_to_end() -> threading.Event:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 def _sender(settings: Settings) -> "Sender":
@@ -131,13 +160,22 @@ def selftest(settings: Settings) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
-    parser.add_argument("command", nargs="?", choices=["selftest"], help="score a stored input and compare")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["selftest", "work"],
+        help="selftest: score a stored input and compare; work: only work on the jobs of pages that share the data",
+    )
     command = parser.parse_args(arguments).command
     try:
         settings = Settings.from_env(os.environ)
         if command == "selftest":
             prepare(settings)
             return selftest(settings)
+        if command == "work":
+            prepare(settings)
+            work(settings)
+            return 0
         clear(settings)
         prepare(settings)
         serve(settings)

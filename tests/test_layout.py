@@ -16,9 +16,10 @@ ROOMS = {
     "analysis": {"core", "preprocessing", "detectors"},
     "plots": {"core"},
     "storage": {"core"},
-    "ui": {"core", "preprocessing", "detectors", "analysis", "plots", "storage"},
+    "jobs": {"core", "preprocessing", "detectors", "analysis", "storage"},
+    "ui": {"core", "preprocessing", "detectors", "analysis", "plots", "storage", "jobs"},
     "training": {"core", "preprocessing", "detectors", "analysis"},
-    "benchmarks": {"core", "preprocessing", "detectors", "analysis", "plots", "storage", "ui", "training"},
+    "benchmarks": {"core", "preprocessing", "detectors", "analysis", "plots", "storage", "jobs", "ui", "training"},
 }
 
 

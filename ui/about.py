@@ -4,9 +4,9 @@ import gradio as gr
 
 from core.settings import Settings
 from core.types import Label
-from core.words import say
+from core.words import duration, say
 from ui.languages import everywhere
-from ui.messages import band_name, duration
+from ui.messages import band_name
 
 
 def about_tab(settings: Settings) -> None:
