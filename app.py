@@ -11,15 +11,17 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from core.errors import AppError
+from core.logs import configure as configure_log
 from core.settings import Settings
+from core.types import Options, Thoroughness
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
-    from jobs import Worker
+    from jobs.worker import Worker
     from storage.sender import Sender
     from ui.visit import Desk
 
@@ -50,9 +52,7 @@ def prepare(settings: Settings) -> None:
     os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     tempfile.tempdir = os.environ["TMPDIR"]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("alembic", "httpx", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    configure_log(settings)
 
 
 def clear(settings: Settings) -> None:
@@ -70,9 +70,10 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from jobs import follow
+    from jobs.worker import follow
     from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.health import check
     from storage.media import Media
     from storage.reviews import ReviewStore
     from storage.similar import Similar
@@ -85,8 +86,9 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
-    jobs, log = JobStore(database, settings), AuditLog(database)
-    desk = Desk(settings, load_manifest(), store, jobs, take_order, users, queue, similar, log)
+    manifest, jobs, log = load_manifest(), JobStore(database, settings), AuditLog(database)
+    health = partial(check, database, settings, manifest)
+    desk = Desk(settings, manifest, store, jobs, take_order, users, queue, similar, log, health)
     run = partial(on_gpu(follow) if on_gpu else follow, analyze)
     return desk, desk.worker(run)
 
@@ -96,7 +98,7 @@ def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
     desk, worker = open_desk(settings)
     from ui import build, launch_options
 
-    return build(desk), launch_options(settings, desk.users), worker
+    return build(desk), launch_options(settings, desk.users, desk.health), worker
 
 
 def serve(settings: Settings) -> None:
@@ -109,9 +111,9 @@ def serve(settings: Settings) -> None:
         arguments = (store, settings.retention, ended)
         threading.Thread(target=keep_deleting, args=arguments, name="retention", daemon=True).start()
     sender = _sender(settings) if settings.moderated else None
-    worker.start()
     _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
+    worker.start()
     ended.wait()
     worker.stop()
     blocks.close(verbose=False)
@@ -158,24 +160,40 @@ def selftest(settings: Settings) -> int:
     return 0 if run.ok else 1
 
 
+def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
+    """A row for each file; returns the exit code."""
+    from analysis.pipeline import analyze
+    from jobs.scan import scan
+    from jobs.worker import follow
+
+    return scan(source, out, options, settings, partial(follow, analyze))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=["selftest", "work"],
-        help="selftest: score a stored input and compare; work: only work on the jobs of pages that share the data",
-    )
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("selftest", help="score a stored input and compare")
+    commands.add_parser("work", help="only work on the jobs of pages that share the database and the data folder")
+    many = commands.add_parser("scan", help="analyse whole folders; one row a file in a table")
+    many.add_argument("source", help="a folder, or a list: one path a line, a CSV with a column `path`, or - for stdin")
+    many.add_argument("--out", type=Path, required=True, help="the table to write: .parquet, .csv or .jsonl")
+    many.add_argument("--detectors", nargs="+", default=(), help="names or sets of weights; all that are ready")
+    many.add_argument("--regions", nargs="+", default=(), help="of the face; all")
+    many.add_argument("--thoroughness", choices=get_args(Thoroughness), default="standard")
+    given = parser.parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ)
-        if command == "selftest":
+        if given.command == "selftest":
             prepare(settings)
             return selftest(settings)
-        if command == "work":
+        if given.command == "work":
             prepare(settings)
             work(settings)
             return 0
+        if given.command == "scan":
+            prepare(settings)
+            options = Options(tuple(given.detectors), tuple(given.regions), given.thoroughness)
+            return scan(given.source, given.out, options, settings)
         clear(settings)
         prepare(settings)
         serve(settings)

@@ -129,13 +129,8 @@ def analyze(
     verdict = replace(found.verdict, reason=f"{found.verdict.reason} {limits}".rstrip())
     timings["total"] = time.perf_counter() - began
 
-    log.info(
-        "analysis of %s ends: %d people, %s, %.1f s",
-        sha256[:8],
-        len(found.persons),
-        verdict.label,
-        timings["total"],
-    )
+    said = {"video": sha256[:8], "people": len(found.persons), "verdict": verdict.label, "seconds": timings["total"]}
+    log.info("analysis of %s ends: %d people, %s, %.1f s", *said.values(), extra=said)
     return Report(
         id=uuid.uuid4().hex,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

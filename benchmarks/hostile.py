@@ -83,13 +83,16 @@ def outcome_of(path: Path, data: Path) -> str:
     except AppError as sentence:
         return " ".join(str(sentence).split()[:6]) + " …"
     finally:
-        if len(_children()) > 1:  # the one that is kept ready for the next file
+        # One child is there to stay: the program that readers of files are forked from.
+        children = _children("self")
+        if len(children) > 1 or any(map(_children, children)):
             raise ChildProcessError("a process was left behind")
     return REPORT
 
 
-def _children() -> list[str]:
-    return [child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()]
+def _children(process: str) -> list[str]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [child for task in tasks for child in (task / "children").read_text().split()]
 
 
 @cache

@@ -26,7 +26,7 @@ from core.weights import load_manifest
 from detectors import choices, choose, open_detector
 from detectors.engines import cpus, limit_threads
 from detectors.lrnet import BLOCK, LRNet
-from jobs import follow
+from jobs.worker import follow
 from preprocessing.calibration import Stretch, cut_patch, extent_px
 from preprocessing.landmarks import FaceMesh
 from preprocessing.video import Tally, decode

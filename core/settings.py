@@ -23,6 +23,13 @@ class Mode(StrEnum):
     MODERATION = "moderation"
 
 
+class LogFormat(StrEnum):
+    """For whom the log is written: people, or machines that read one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Settings(BaseModel):
     """What the operator chose; every field has a default that works offline on a laptop."""
 
@@ -75,6 +82,7 @@ class Settings(BaseModel):
     """In moderation mode, how long after logging in people have to do so again."""
     webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
     """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
+    log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 

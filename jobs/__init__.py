@@ -1,5 +1,1 @@
-"""Analyses that were asked for are claimed from the database and run, here or in another process."""
-
-from jobs.worker import Run, Worker, follow, in_force, recall
-
-__all__ = ["Run", "Worker", "follow", "in_force", "recall"]
+"""Work that waits in a line, and work that nobody sits in front of: whole folders, and more than one machine."""

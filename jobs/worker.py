@@ -36,9 +36,9 @@ BEAT_S = 0.5
 STOP_S = 5.0
 """How long a worker is waited for that was told to go home."""
 
-Run = Callable[..., Generator[Progress | Report, None, None]]
-"""Runs one analysis, as `partial(follow, analyze)` does: called as `analyze` is, but for `on_progress`, and with
-`max_minutes`. Yields its progress several times a second, in the end its report; `close` stops the work."""
+Runner = Callable[..., Generator[Progress | Report, None, None]]
+"""Called as `analyze` is, but for `on_progress`, and with `max_minutes`: signs of life several times a second, then the
+report. Closing it stops the work. `partial(follow, analyze)` is one."""
 
 
 def follow(
@@ -118,7 +118,7 @@ class Worker:
     store: ReportStore
     jobs: JobStore
     take_order: Callable[..., Order]
-    run: Run
+    run: Runner
     reviews: ReviewStore | None = None
     moments: MutableMapping[str, Context] = field(default_factory=dict)
     _ended: Event = field(default_factory=Event, init=False)

@@ -1,13 +1,15 @@
 """What a process that touches hostile bytes gives up, for good, before it touches them.
 
 Limits hold on memory, processor time, open files and output (POSIX); on Linux a seccomp filter also refuses the system
-calls by which a hijacked decoder could reach the network, start programs, or write, rename and delete files.
+calls by which a hijacked decoder could reach the network, start programs, or write, rename and delete files, and the
+process does not outlive the one that started it.
 """
 
 import ctypes
 import os
 import platform
 import resource
+import signal
 import sys
 from typing import ClassVar
 
@@ -116,7 +118,7 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 """Offsets in the kernel's `seccomp_data`."""
-_NO_NEW_PRIVILEGES, _SET_SECCOMP, _MODE_FILTER = 38, 22, 2
+_PARENT_DIED, _NO_NEW_PRIVILEGES, _SET_SECCOMP, _MODE_FILTER = 1, 38, 22, 2
 
 
 class _Step(ctypes.Structure):
@@ -156,6 +158,7 @@ def _filter_system_calls(arch: int, column: int) -> None:
     program = _Program(len(steps), (_Step * len(steps))(*steps))
     kernel = ctypes.CDLL(None, use_errno=True)
     for call in (
+        (_PARENT_DIED, signal.SIGKILL, 0, 0, 0),
         (_NO_NEW_PRIVILEGES, 1, 0, 0, 0),
         (_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0),
     ):

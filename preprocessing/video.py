@@ -4,17 +4,20 @@ What touches the file is another program, `preprocessing.decoding`, in a process
 """
 
 import contextlib
+import io
 import json
 import logging
 import math
 import mmap
 import os
 import select
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator
+import weakref
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +28,7 @@ from core.errors import InputError
 from core.settings import ROOT, Settings
 from core.types import Frame, Video
 from preprocessing.confinement import surroundings
-from preprocessing.decoding import SLOTS, Tally, Task, slot_bytes
+from preprocessing.decoding import REPLY, SLOTS, WISH, Tally, Task, Wish, slot_bytes
 
 log = logging.getLogger(__name__)
 
@@ -104,71 +107,114 @@ def _task(
 
 def _ask(task: Task, settings: Settings) -> Generator[_Answer, None, None]:
     """The answers of a reader, those about a frame with its pixels; the reader is gone when this is closed."""
-    reader = _Reader.take(settings.max_side_px)
+    reader = _Reader(settings.max_side_px)
     try:
         yield from reader.answers(task)
     finally:
         reader.end()
-        _Reader.prepare(settings.max_side_px)
 
 
-class _Reader:
-    """A process that can read one file, and its shared memory. One is kept ready, since starting takes a third of a
-    second; it has seen no file yet."""
+class _Nursery:
+    """The program that readers are forked from: started once, and anew where it died."""
 
-    _spare: "_Reader | None" = None
+    _current: "_Nursery | None" = None
     _lock = threading.Lock()
 
     @classmethod
-    def take(cls, max_side_px: int) -> "_Reader":
+    def at_hand(cls) -> "_Nursery":
         with cls._lock:
-            spare, cls._spare = cls._spare, None
-        if spare and spare._for == (os.getpid(), max_side_px) and spare._process.poll() is None:
-            return spare
-        return cls(max_side_px)
+            known = cls._current
+            if known is None or known._owner != os.getpid() or known.process.poll() is not None:
+                cls._current = known = cls()
+            return known
 
-    @classmethod
-    def prepare(cls, max_side_px: int) -> None:
-        with cls._lock:
-            if cls._spare is None:
-                cls._spare = cls(max_side_px)
-
-    def __init__(self, max_side_px: int) -> None:
-        self._for, self._slot, self._heard = (os.getpid(), max_side_px), slot_bytes(max_side_px), b""
-        with _memory(SLOTS * self._slot) as memory:
-            self._pixels = mmap.mmap(memory, SLOTS * self._slot)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "preprocessing.decoding", str(memory), str(max_side_px)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+    def __init__(self) -> None:
+        self._owner, self._asking = os.getpid(), threading.Lock()
+        self._wishes, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "preprocessing.decoding"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                bufsize=0,
-                pass_fds=[memory],
                 process_group=0,  # an interrupt from the keyboard is the app's to answer
                 cwd=ROOT,
                 env=surroundings(),
             )
 
+    def fork(self, max_side_px: int, descriptors: list[int]) -> int:
+        """The process of a reader with these descriptors.
+
+        Raises:
+            InputError: the program died a moment ago.
+        """
+        try:
+            return self._ask(Wish.FORK, max_side_px, descriptors)
+        except OSError as error:
+            raise InputError("The file could not be read just now; try again.") from error
+
+    def end(self, reader: int) -> int | None:
+        """Kills it, unless it has ended. Its exit code, or the number of the signal as a negative; None where this
+        program died, and its readers with it."""
+        with contextlib.suppress(OSError):
+            return self._ask(Wish.END, reader)
+        return None
+
+    def _ask(self, kind: Wish, number: int, descriptors: Sequence[int] = ()) -> int:
+        with self._asking:
+            socket.send_fds(self._wishes, [WISH.pack(kind, number)], descriptors)
+            reply = self._wishes.recv(REPLY.size, socket.MSG_WAITALL)
+        if not reply:
+            raise ConnectionError("the program that readers are forked from is gone")
+        return int(REPLY.unpack(reply)[0])
+
+
+class _Reader:
+    """A process that reads one file, and its shared memory."""
+
+    def __init__(self, max_side_px: int) -> None:
+        self._slot, self._heard = slot_bytes(max_side_px), b""
+        self._lent: set[int] = set()
+        self._ending = threading.RLock()  # a frame may be given back by a collection of garbage at any point
+        asked, questions = os.pipe()
+        answers, told = os.pipe()
+        self._questions, self._answers = io.FileIO(questions, "wb"), io.FileIO(answers)
+        try:
+            with _memory(SLOTS * self._slot) as memory:
+                self._pixels = mmap.mmap(memory, SLOTS * self._slot)
+                self.nursery = _Nursery.at_hand()
+                self.process = self.nursery.fork(max_side_px, [memory, asked, told])
+        finally:
+            os.close(asked)
+            os.close(told)
+
     def answers(self, task: Task) -> Iterator[_Answer]:
         self._send(json.dumps(asdict(task)).encode() + b"\n")
-        index = 0
         while line := self._line():
             if "refused" in line:
                 raise InputError(str(line["refused"]))
-            if "shape" not in line:
-                yield line, None
-                continue
-            start = index % SLOTS * self._slot
-            slot = np.frombuffer(self._pixels, np.uint8, self._slot, start)
-            height, width = line["shape"]
-            image = slot[: 3 * height * width].reshape(height, width, 3).copy()
-            self._send(b".")
-            index += 1
-            yield line, image
+            yield line, self._lend(line["slot"], *line["shape"]) if "slot" in line else None
+
+    def _lend(self, slot: int, height: int, width: int) -> np.ndarray:
+        """The pixels where they lie, until nobody looks at them any more; a copy where few slots are left."""
+        pixels = np.frombuffer(self._pixels, np.uint8, 3 * height * width, slot * self._slot)
+        if len(self._lent) < SLOTS - 2:
+            self._lent.add(slot)
+            weakref.finalize(pixels, self._give_back, slot).atexit = False
+        else:
+            pixels = pixels.copy()
+            self._send(bytes([slot]))
+        return pixels.reshape(height, width, 3)
+
+    def _give_back(self, slot: int) -> None:
+        self._lent.discard(slot)
+        self._send(bytes([slot]))
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # what it died of is told by what it no longer answers
-            self._process.stdin.write(data)  # type: ignore[union-attr]
+        # What a reader died of is told by what it no longer answers.
+        with self._ending, contextlib.suppress(BrokenPipeError):
+            if not self._questions.closed:
+                self._questions.write(data)
 
     def _line(self) -> dict[str, Any]:
         """The next answer; empty after the last.
@@ -176,12 +222,10 @@ class _Reader:
         Raises:
             InputError: there is none.
         """
-        answers = self._process.stdout
-        assert answers
         waiting = select.poll()
-        waiting.register(answers, select.POLLIN)
+        waiting.register(self._answers, select.POLLIN)
         while b"\n" not in self._heard:
-            heard = answers.read(LONGEST_LINE) if waiting.poll(1000 * PATIENCE_S) else b""
+            heard = self._answers.read(LONGEST_LINE) if waiting.poll(1000 * PATIENCE_S) else b""
             if not heard or len(self._heard) > LONGEST_LINE:
                 raise self._failure()
             self._heard += heard
@@ -190,19 +234,20 @@ class _Reader:
 
     def _failure(self) -> InputError:
         """After the last word of a reader that should have said more."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1)
-        log.warning("the reader of a file ended by itself: %s", self._process.poll())
+        log.warning("the reader of a file ended by itself: %s", self.end())
         return InputError(
             "The reading of this file had to be stopped: it takes too much memory or time, or is made in a way that "
             "breaks readers. Export it again as MP4 with H.264."
         )
 
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            pipe.close()  # type: ignore[union-attr]
+    def end(self) -> int | None:
+        """How it ended, by itself or now; None the second time."""
+        with self._ending:
+            if self._questions.closed:
+                return None
+            self._questions.close()
+            self._answers.close()
+        return self.nursery.end(self.process)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from core.reviewing import Bands
 from core.settings import Settings
 from core.types import Finding, Label, Options, Report, Thresholds, UsedWeights
 from core.weights import load_manifest
-from jobs import follow
+from jobs.worker import follow
 from storage import Action, AuditLog, JobStore, ReportStore, upgrade
 from storage.media import Media
 from storage.reviews import ReviewStore

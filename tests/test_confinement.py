@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_video import write
 
@@ -56,29 +58,85 @@ def test_a_confined_process_can_read_and_compute_and_nothing_else(tmp_path):
     assert [file.read_text() for file in tmp_path.iterdir()] == ["as it was"]
 
 
+def is_alive(process):
+    return Path(f"/proc/{process}/stat").exists()
+
+
+def wait_until(holds, most_s=10):
+    end = time.monotonic() + most_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def readers(monkeypatch):
+    """Those that are started during the test, in order."""
+    started = []
+    start = video._Reader.__init__
+    monkeypatch.setattr(video._Reader, "__init__", lambda self, side: started.append(self) or start(self, side))
+    return started
+
+
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
-def test_a_reader_that_dies_or_falls_silent_ends_in_one_sentence(tmp_path, monkeypatch, fate):
+def test_a_reader_that_dies_or_falls_silent_ends_in_one_sentence(tmp_path, monkeypatch, readers, fate):
     monkeypatch.setattr(video, "PATIENCE_S", 2.0)
-    readers = []
-    take = video._Reader.take
-    monkeypatch.setattr(video._Reader, "take", lambda side: readers.append(take(side)) or readers[-1])
     frames = decode(write(tmp_path / "a.mp4", times=range(200)), Tally(), settings=SETTINGS)
     next(frames)
-    os.kill(readers[0]._process.pid, fate)
+    os.kill(readers[0].process, fate)
     with pytest.raises(InputError, match="had to be stopped"):
         list(frames)
-    assert readers[0]._process.poll() is not None
+    assert not is_alive(readers[0].process)
     monkeypatch.setattr(video, "PATIENCE_S", 60.0)
     assert probe(tmp_path / "a.mp4", name="", sha256="", settings=SETTINGS).frames == 200, "the next one reads on"
 
 
-def test_a_reader_is_told_nothing_of_the_apps_secrets_and_ends_when_nobody_reads(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    reader = video._Reader(SETTINGS.max_side_px)
-    assert "HF_TOKEN" not in Path(f"/proc/{reader._process.pid}/environ").read_text()
-    reader._process.stdin.close()
-    assert reader._process.wait(20) == 0
-    reader.end()
+def test_where_the_program_that_readers_come_from_dies_another_is_started(tmp_path, readers):
+    path = write(tmp_path / "a.mp4", times=range(200))
+    frames = decode(path, Tally(), settings=SETTINGS)
+    next(frames)
+    readers[0].nursery.process.kill()
+    readers[0].nursery.process.wait()
+    with pytest.raises(InputError, match="had to be stopped"):
+        list(frames)
+    wait_until(lambda: not is_alive(readers[0].process))
+    assert probe(path, name="", sha256="", settings=SETTINGS).frames == 200
+
+
+def test_a_reader_is_told_nothing_of_the_apps_secrets_and_ends_when_the_app_does(tmp_path):
+    path = write(tmp_path / "a.mp4", times=range(200))
+    app = subprocess.Popen(
+        [sys.executable, "-c", READING, str(path)], cwd=ROOT, stdout=subprocess.PIPE, env=os.environ | {"HF_TOKEN": "s"}
+    )
+    reader, nursery = map(int, app.stdout.readline().split())
+    for process in (reader, nursery):
+        assert b"HF_TOKEN" not in Path(f"/proc/{process}/environ").read_bytes()
+    app.kill()
+    app.wait()
+    wait_until(lambda: not is_alive(reader) and not is_alive(nursery))
+
+
+READING = """
+import sys, time
+from pathlib import Path
+import preprocessing.video as video
+from core.settings import Settings
+started = []
+start = video._Reader.__init__
+video._Reader.__init__ = lambda self, side: (start(self, side), started.append(self))[0]
+frames = video.decode(Path(sys.argv[1]), video.Tally(), settings=Settings.from_env({}))
+next(frames)
+print(started[0].process, started[0].nursery.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_frames_stay_as_they_were_however_long_they_are_kept(tmp_path):
+    path = write(tmp_path / "a.mp4", times=range(60))
+    kept = [frame.image for frame in decode(path, Tally(), settings=SETTINGS)]
+    passing = [frame.image.copy() for frame in decode(path, Tally(), settings=SETTINGS)]
+    assert len(kept) == 60
+    assert all(np.array_equal(one, other) for one, other in zip(kept, passing, strict=True))
 
 
 def test_files_made_to_break_readers_end_in_a_report_or_in_one_sentence(tmp_path):

@@ -27,7 +27,7 @@ PEOPLE = {"vera": Role.VIEWER, "rolf": Role.REVIEWER, "lea": Role.LEAD, "ada": R
 
 LEAST: dict[Role | None, set[str]] = {
     # They tell of nothing that was analysed.
-    None: {"new_secret", "foretell", "wait", "turn_away", "say_stopped", "cards", "detectors"},
+    None: {"new_secret", "foretell", "wait", "turn_away", "say_stopped", "cards", "installation", "detectors"},
     Role.VIEWER: {
         *("greet", "report", "look", "write", "weigh", "animate", "history"),
         "job",
@@ -153,6 +153,7 @@ def test_of_all_that_gradio_serves_strangers_get_the_door_only(office):
     for needed in ("upload", "file=x", "queue/data", "heartbeat/x", "queue/join", "info"):
         assert f"/gradio_api/{needed}" in paths, sorted(paths)
     with office.http() as stranger:
+        assert stranger.get("/healthz").json()["status"] == "ok"
         got = {}
         for method, path in sorted(known):
             if path not in OPEN:

@@ -37,7 +37,7 @@ from core.types import (
 from core.weights import load_manifest
 from core.words import LANGUAGES, duration, in_language, say
 from detectors import choices
-from jobs import follow
+from jobs.worker import follow
 from preprocessing.video import Claim
 from storage import History, HistoryRow, JobStore, ReportStore, upgrade
 from tests.conftest import ROOT, free_port

@@ -8,10 +8,11 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import av
 import cv2
@@ -34,6 +35,8 @@ CACHE_FORMAT = 1
 FAST_HZ = 35.0
 """Faster clips are brought to half their rate in the re-encoded forms; LRNet reads 20 to 35."""
 SLOW_HZ = 20.0
+PARTIAL = ".partial"
+"""The end of the name of a file that is being written."""
 
 READ = Options(detectors=(), thoroughness="thorough")
 
@@ -107,20 +110,25 @@ def read_clips(listing: Path) -> list[Clip]:
 
 def groups(clips: Sequence[Clip]) -> list[int]:
     """A number for each clip: the same for clips that share an origin, identity or pair, even by way of others."""
-    parent = list(range(len(clips)))
+    names = ("origin", "identity", "pair")
+    return linked([{(name, value) for name in names if (value := getattr(clip, name))} for clip in clips])
+
+
+def linked(bonds: Sequence[Iterable[Hashable]]) -> list[int]:
+    """A number for each of several: the same for those that have a bond in common, even by way of others."""
+    parent = list(range(len(bonds)))
 
     def root(i: int) -> int:
         while parent[i] != i:
             parent[i] = i = parent[parent[i]]
         return i
 
-    first: dict[tuple[str, str], int] = {}
-    for i, clip in enumerate(clips):
-        for bond in (("origin", clip.origin), ("identity", clip.identity), ("pair", clip.pair)):
-            if bond[1]:
-                parent[root(i)] = root(first.setdefault(bond, i))
+    first: dict[Hashable, int] = {}
+    for i, mine in enumerate(bonds):
+        for bond in mine:
+            parent[root(i)] = root(first.setdefault(bond, i))
     numbers: dict[int, int] = {}
-    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(clips))]
+    return [numbers.setdefault(root(i), len(numbers)) for i in range(len(bonds))]
 
 
 def labels_of(clips: Sequence[Clip]) -> Labels:
@@ -156,10 +164,10 @@ def extract(
     missing = [(clip, name) for clip, name in wanted if not _file(cache, clip, name, looks).exists()]
     for clip, name in tqdm(missing, unit="clip", desc=f"{len(wanted) - len(missing)} of {len(wanted)} cached"):
         try:
-            answer = _as_arrays(_read(clip, ALL_FORMS[name], cache, settings, looks))
+            answer = _with_crops(_read(clip, ALL_FORMS[name], cache, settings, looks))
         except InputError as error:
             answer = {"failure": np.array(str(error))}
-        _write(_file(cache, clip, name, looks), answer)
+        write_whole(_file(cache, clip, name, looks), saved(answer))
     answers = ((clip.path.name, name, load(cache, clip, name, looks)) for clip, name in wanted)
     return [(file, name, answer) for file, name, answer in answers if isinstance(answer, str)]
 
@@ -216,14 +224,25 @@ def load(cache: Path, clip: Clip, form: str, looks: Sequence[Look] = ()) -> Trac
     with np.load(_file(cache, clip, form, looks)) as arrays:
         if "failure" in arrays:
             return str(arrays["failure"])
-        quality = Quality(**dict(zip(_MEASURES, arrays["quality"].tolist(), strict=True)))
         crops: dict[Hashable, Crops] = {
             look: Crops(**{name: arrays[f"{i} {name}"] for name in _CROPS})
             for i, look in enumerate(looks)
             if f"{i} index" in arrays
         }
-        series = {name: arrays[name] for name in _SERIES}
-        return Track(id=1, quality=quality, thumbnail=np.zeros((1, 1, 3), np.uint8), crops=crops, **series)
+        return as_track(arrays, crops)
+
+
+def as_arrays(track: Track) -> dict[str, np.ndarray]:
+    """All of a track but its crops and its thumbnail, to be written."""
+    quality = np.array([getattr(track.quality, name) for name in _MEASURES], np.float64)
+    return {name: getattr(track, name) for name in _SERIES} | {"quality": quality}
+
+
+def as_track(arrays: Mapping[str, np.ndarray], crops: Mapping[Hashable, Crops]) -> Track:
+    """The track of which these are the arrays, with these crops."""
+    quality = Quality(**dict(zip(_MEASURES, arrays["quality"].tolist(), strict=True)))
+    series = {name: arrays[name] for name in _SERIES}
+    return Track(id=1, quality=quality, thumbnail=np.zeros((1, 1, 3), np.uint8), crops=crops, **series)
 
 
 _SERIES = ("index", "time_s", "boxes", "landmarks", "seen", "crop", "calibrated", "starts")
@@ -232,7 +251,6 @@ _MEASURES = tuple(f.name for f in fields(Quality) if f.name != "warnings")
 
 
 def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequence[Look]) -> Track:
-    """The track of the person most in view; labels do not say who of several was manipulated."""
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = clip.path
         if form.crf is not None:
@@ -243,7 +261,12 @@ def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequen
         )
     if not reading.tracks:
         raise InputError("No face was found.")
-    return max(reading.tracks, key=lambda t: float((np.ptp(t.landmarks[:, :, 0], axis=1) * t.seen).sum()))
+    return most_in_view(reading.tracks)
+
+
+def most_in_view(tracks: Sequence[Track]) -> Track:
+    """The person seen longest and largest; labels do not say who of several was manipulated."""
+    return max(tracks, key=lambda t: float((np.ptp(t.landmarks[:, :, 0], axis=1) * t.seen).sum()))
 
 
 def encode(clip: Clip, form: Form, target: Path, settings: Settings, *, any_rate: bool = False) -> None:
@@ -287,12 +310,11 @@ def _every(frames: Iterable[Frame], kept: Sequence[bool]) -> Iterator[Frame]:
     return (frame for frame in frames if kept[frame.index % len(kept)])
 
 
-def _as_arrays(track: Track) -> dict[str, np.ndarray]:
-    quality = np.array([getattr(track.quality, name) for name in _MEASURES], np.float64)
+def _with_crops(track: Track) -> dict[str, np.ndarray]:
     crops = {
         f"{i} {name}": getattr(seen, name) for i, seen in enumerate(track.crops.values()) for name in _CROPS
     }  # a look of which nothing could be cut is not among them, but then none is: all of ours cut any face
-    return {name: getattr(track, name) for name in _SERIES} | {"quality": quality} | crops
+    return as_arrays(track) | crops
 
 
 def _file(cache: Path, clip: Clip, form: str, looks: Sequence[Look]) -> Path:
@@ -302,7 +324,14 @@ def _file(cache: Path, clip: Clip, form: str, looks: Sequence[Look]) -> Path:
     return cache / f"{recipe[:24]}.npz"
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
-        np.savez_compressed(partial, **arrays)
-    os.replace(partial.name, path)
+def saved(arrays: Mapping[str, np.ndarray]) -> Callable[[IO[bytes]], None]:
+    """Writes these arrays, compressed, into the file it is given."""
+    return lambda file: np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # NumPy 1.26 types no keywords
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """The file appears when it is complete; a killed run leaves at most a `.partial` beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=PARTIAL, delete=False) as file:
+        write(file)
+    os.replace(file.name, path)

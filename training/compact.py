@@ -9,8 +9,6 @@ the model card. Every clip is read as the app reads it; crops and cues are kept 
 """
 
 import argparse
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -29,13 +27,14 @@ from tqdm import tqdm
 from analysis.calibration import Evidence, raw_logit, sigmoid, source_offset
 from analysis.fusion import REGIONS_ALIKE, fuse
 from core.settings import ROOT, Settings
-from core.weights import MANIFEST, Calibration
+from core.weights import Calibration
 from detectors.compact import Model
 from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
 from training.clips import extract, read_clips
 from training.compact_card import Results, write_card
 from training.cues import LOOK, Collection, gather
+from training.manifest import bundled_file, put
 from training.measures import Estimate, Labels, auc, fit_platt, measure
 from training.out_of_fold import ORIGINAL, write_out_of_fold
 from training.seen import remember
@@ -325,21 +324,12 @@ def write_manifest(
     measured_by: Mapping[str, Mapping[str, Estimate]],
 ) -> None:
     """Puts an entry for each region first, and leaves all others as they are."""
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     entries = {
         id: {
             "detector": "compact",
             "region": region,
             "source": "bundled",
-            "files": [
-                {
-                    "role": "model",
-                    "name": MODEL.name,
-                    "address": MODEL.relative_to(ROOT).as_posix(),
-                    "sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
-                    "bytes": MODEL.stat().st_size,
-                }
-            ],
+            "files": [bundled_file("model", MODEL)],
             "licence": "Apache-2.0",
             "commercial_use": True,
             "auto_download": False,
@@ -354,8 +344,7 @@ def write_manifest(
         }
         for region, id in IDS.items()
     }
-    manifest = entries | {id: entry for id, entry in manifest.items() if id not in entries}
-    MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    put(entries)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,6 @@ begins from, are expected in the folder WEIGHTS.
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -31,7 +30,7 @@ from analysis.calibration import raw_logit
 from core.errors import NotApplicable, WeightsError
 from core.settings import ROOT, Settings
 from core.types import Track
-from core.weights import MANIFEST, Calibration, load_manifest, locate
+from core.weights import Calibration, load_manifest, locate
 from detectors.lrnet import BLOCK, LRNet
 from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
@@ -39,6 +38,7 @@ from training import movement
 from training.blocks import Blocks
 from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
+from training.manifest import bundled_file, put, read
 from training.measures import Estimate, apply, choose_bands, fit_platt, measure, measure_auc
 from training.out_of_fold import ORIGINAL, write_out_of_fold
 from training.seen import remember
@@ -336,21 +336,12 @@ def write_manifest(
     measured: Mapping[str, str],
 ) -> None:
     """Puts LRNet's entries first, in the order given, with what was found; leaves all others as they are."""
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    manifest[ID] = {
+    entries = read()
+    entries[ID] = {
         "detector": "lrnet",
         "region": "entire",
         "source": "bundled",
-        "files": [
-            {
-                "role": role,
-                "name": path.name,
-                "address": path.relative_to(ROOT).as_posix(),
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                "bytes": path.stat().st_size,
-            }
-            for role, path in files.items()
-        ],
+        "files": [bundled_file(role, path) for role, path in files.items()],
         "licence": "MIT",
         "commercial_use": True,
         "auto_download": False,
@@ -358,10 +349,7 @@ def write_manifest(
         "paper": "arXiv:2104.04480",
         "input": {"landmarks": "calibrated", "block": BLOCK, "fake_index": 1},
     }
-    for id in order:
-        manifest[id] |= {"calibration": asdict(calibrations[id]), "measured": measured[id]}
-    manifest = {id: manifest[id] for id in [*order, *(id for id in manifest if id not in order)]}
-    MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    put({id: entries[id] | {"calibration": asdict(calibrations[id]), "measured": measured[id]} for id in order})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,8 +14,6 @@ that other detectors have written; what the network adds to them goes on the car
 
 import argparse
 import csv
-import hashlib
-import json
 import logging
 import platform
 import time
@@ -39,7 +37,6 @@ from tqdm import tqdm
 from core.errors import InputError
 from core.settings import ROOT
 from core.types import Face, Track
-from core.weights import MANIFEST
 from detectors.cues import CANVAS, runs
 from detectors.networks.texture import WIDTH, Trunk, folded, found_in
 from detectors.networks.texture import Texture as Network
@@ -53,6 +50,7 @@ from training.compact import CHOSEN_BY, balance, calibrate, fuse_out_of_source, 
 from training.compact_card import expect
 from training.cues import LOOK
 from training.lrnet import share_out
+from training.manifest import bundled_file, put
 from training.measures import ALL, MEASURES, RESAMPLES, Estimate, Labels, Row, auc, measure, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.seen import remember
@@ -540,15 +538,7 @@ def write_manifest(raw: np.ndarray, labels: Labels) -> None:
             "detector": "texture",
             "region": region,
             "source": "bundled",
-            "files": [
-                {
-                    "role": "network",
-                    "name": MODEL.name,
-                    "address": MODEL.relative_to(ROOT).as_posix(),
-                    "sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
-                    "bytes": MODEL.stat().st_size,
-                }
-            ],
+            "files": [bundled_file("network", MODEL)],
             "licence": "Apache-2.0",
             "commercial_use": True,
             "auto_download": False,
@@ -559,9 +549,7 @@ def write_manifest(raw: np.ndarray, labels: Labels) -> None:
             "measured": f"Clip AUC {found['auc']}, size-matched {found['size_matched_auc']}, pairs {found['pairs']} "
             f"(95 % intervals), on {int(np.isfinite(own).sum())} clips of sources left out.",
         }
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    manifest = entries | {id: entry for id, entry in manifest.items() if id not in entries}
-    MANIFEST.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    put(entries)
 
 
 def choose(judged: Mapping[Recipe, Judged], labels: Labels) -> Recipe:

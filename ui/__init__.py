@@ -1,9 +1,11 @@
 """The page: `build` lays it out, `launch_options` says how it is to be served."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.routing import Route
 
 from core.settings import Settings
 from storage.users import UserStore
@@ -12,6 +14,7 @@ from ui.accounts import accounts_tab, greeting, masthead
 from ui.analyze import analyze_tab
 from ui.api import endpoints
 from ui.detectors import detectors_tab
+from ui.health import PATH, Health
 from ui.history import history_tab
 from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
 from ui.login import guarded
@@ -59,7 +62,7 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab(said("page.detectors")):
                 detectors_tab(desk)
             with gr.Tab(said("page.about_tab")):
-                about_tab(desk.settings)
+                about_tab(desk.settings, desk.manifest, desk.health)
             if desk.users:
                 with gr.Tab(said("page.account")) as account:
                     accounts_tab(desk, desk.users, opened=account)
@@ -68,11 +71,14 @@ def build(desk: Desk) -> gr.Blocks:
     return page.queue(max_size=HELD, api_open=False)
 
 
-def launch_options(settings: Settings, users: UserStore | None = None) -> dict[str, Any]:
+def launch_options(
+    settings: Settings, users: UserStore | None = None, health: Callable[[], dict[str, str]] = dict
+) -> dict[str, Any]:
     """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere.
 
-    With `users`, nobody else is let in.
+    With `users`, nobody else is let in. `health` says by part `ok` or what is wrong with it.
     """
+    routes = [Route(PATH, Health(health).show)]
     theme = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
     )
@@ -99,5 +105,5 @@ def launch_options(settings: Settings, users: UserStore | None = None) -> dict[s
         "theme": theme,
         "head": style + script,
         "i18n": TEXTS,
-        **(guarded(users) if users else {}),
+        **(guarded(users, routes) if users else {"app_kwargs": {"routes": routes}}),
     }

@@ -6,6 +6,7 @@ It stands before all of Gradio as a middleware, because Gradio asks `auth_depend
 import base64
 import hashlib
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from core.people import Role, User
 from core.words import in_language, language, say
 from storage.attempts import TooManyAttempts
 from storage.users import UserStore
+from ui.health import PATH as HEALTH
 from ui.languages import preferred
 
 ASSETS = Path(__file__).parent / "assets"
@@ -31,8 +33,9 @@ COOKIE = "telltale-session"
 KEY_HEADER = "x-api-key"
 MAX_FORM_BYTES = 4096
 
-OPEN = {"/login", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/startup-events"}
-"""What anybody gets: the log-in page with its colours, and what Gradio asks of itself when it starts."""
+OPEN = {HEALTH, "/login", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/startup-events"}
+"""What anybody gets: whether the app is well, the log-in page with its colours, and what Gradio asks of itself when it
+starts."""
 UPLOAD = "/gradio_api/upload"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -43,17 +46,17 @@ POLICY = (
 )
 
 
-def guarded(users: UserStore) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that put the door before the page."""
+def guarded(users: UserStore, routes: Sequence[Route] = ()) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that put the door before the page, and before these routes of our own."""
     desk = _Forms(users)
-    routes = [
+    forms = [
         Route("/login", desk.show, methods=["GET"]),
         Route("/login", desk.log_in, methods=["POST"]),
         Route("/logout", desk.log_out, methods=["POST"]),
     ]
     return {
         "auth_dependency": _caller,
-        "app_kwargs": {"routes": routes, "middleware": [Middleware(Door, users=users)]},
+        "app_kwargs": {"routes": [*routes, *forms], "middleware": [Middleware(Door, users=users)]},
     }
 
 

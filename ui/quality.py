@@ -76,11 +76,11 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
         cases, bands = desk.reviews.cases(), desk.reviews.bands()
 
         def choose() -> tuple[Pick, Bands, Markup]:
-            choice = pick(cases, _share(rate, "false alarms"))
+            choice = pick(cases, _share(rate, say("quality.false_alarms")))
             new = moved(bands, which, choice.threshold)
             old = getattr(bands, which)
             changed = change(cases, old, choice.threshold)
-            return choice, new, picked_words(choice, old, changed, _share(base, "manipulated clips"))
+            return choice, new, picked_words(choice, old, changed, _share(base, say("quality.base_rate")))
 
         outcome = tried(choose)
         if isinstance(outcome, Refusal):
@@ -104,7 +104,7 @@ def quality_tab(desk: Desk, *, opened: gr.Tab) -> None:
 def enforce(desk: Desk, user: User, picked: tuple[Bands, str] | None) -> Markup:
     """Puts picked thresholds in force, and says so."""
     if picked is None:
-        raise InputError("Pick a threshold first.")
+        raise InputError(say("quality.pick_first"))
     bands, why = picked
     desk.reviews.apply_bands(user, bands, why)
     edges = {name: f"{edge:g}" for name, edge in asdict(bands).items()}
@@ -121,10 +121,8 @@ def moved(bands: Bands, which: str, threshold: float) -> Bands:
         raise InputError(f"There is no threshold called {which!r} to pick; choose {SOME} or {STRONG}.")
     new = replace(bands, **{which: threshold})
     if not new.no_signs <= new.some_signs <= new.strong_signs:
-        raise InputError(
-            f"At {threshold:g} the bands would not rise any more: no signs below {bands.no_signs:g}, some signs from "
-            f"{bands.some_signs:g}, strong signs from {bands.strong_signs:g}. Allow another share of false alarms."
-        )
+        edges = {name: f"{edge:g}" for name, edge in asdict(bands).items()}
+        raise InputError(say("quality.out_of_order", threshold=f"{threshold:g}", **edges))
     return new
 
 
@@ -197,7 +195,7 @@ def _counts(counts: Mapping[Decision, int]) -> str:
     return ", ".join(told) or say("quality.none")
 
 
-def _share(percentage: float | None, what: str) -> float:
+def _share(percentage: float | None, field: str) -> float:
     if percentage is None or not 0 < percentage < 100:
-        raise InputError(f"The share of {what} lies between 0 and 100 percent.")
+        raise InputError(say("quality.not_a_share", field=field))
     return percentage / 100

@@ -189,7 +189,7 @@ def _one_of(kind: type[Word], text: str, what: str) -> Word:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise InputError(f"The number of people is a whole number, such as 2; got {text!r}.")
+        raise InputError(say("queue.not_a_number", text=repr(text)))
     return int(text)
 
 
@@ -197,7 +197,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"A day is written like 2026-01-31; got {text!r}.") from error
+        raise InputError(say("queue.not_a_day", text=repr(text))) from error
 
 
 def _nothing(why: str) -> Markup:

@@ -64,7 +64,7 @@ def rule(
 
 def as_decision(text: str | None) -> Decision:
     if not text:
-        raise InputError("Choose a decision first.")
+        raise InputError(say("case.decide_first"))
     if text not in list(Decision):
         raise InputError(f"There is no decision called {text!r}; choose among: {', '.join(Decision)}.")
     return Decision(text)

@@ -22,7 +22,7 @@ from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
 from core.words import duration, language, say
-from jobs import Run, Worker, in_force, recall
+from jobs.worker import Runner, Worker, in_force, recall
 from storage import Action, AuditLog, JobStore, ReportStore
 from storage.reviews import ReviewStore
 from storage.similar import Similar
@@ -83,9 +83,11 @@ class Desk:
     queue: ReviewStore | None = None
     similar: Similar | None = None
     log: AuditLog | None = None
+    health: Callable[[], dict[str, str]] = dict
+    """By what was looked at, `ok` or what is wrong with it."""
     moments: dict[str, Context] = field(default_factory=dict)
 
-    def worker(self, run: Run) -> Worker:
+    def worker(self, run: Runner) -> Worker:
         """Who does the work of this desk, once started."""
         with_what = self.settings, self.manifest, self.store, self.jobs, self.take_order
         return Worker(*with_what, run, self.queue, self.moments)
