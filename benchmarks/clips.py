@@ -14,8 +14,7 @@ RATE_HZ = 25
 
 
 def make_clip(target: Path, *, seconds: int, width: int, height: int) -> Path:
-    """The example clip's first ten seconds, enlarged to fill the height and repeated to `seconds`, a multiple of ten; of
-    less than ten, so many.
+    """The example clip's first ten seconds, or fewer, enlarged to fill the height; repeated to multiples of ten.
 
     Pictures are encoded once; the repetitions copy packets, so ten minutes take no longer to make than ten seconds.
     """

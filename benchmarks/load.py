@@ -39,7 +39,7 @@ from storage.database import sessions
 from storage.jobs import LOST
 from storage.tables import JobRow, ReportRow
 
-START_S = 120
+START_S = 300
 CLIP_S, CLIP_PX = 4, 384
 EVERY_S = 2.0
 """Between two looks at the memory of the server and all it has started."""
@@ -112,6 +112,7 @@ class Server:
                 return self
             except httpx.TransportError:
                 time.sleep(0.2)
+        self.kill()
         raise SystemExit(f"The app did not start:\n{self._log.read_text()[-3000:]}")
 
     def kill(self) -> None:
