@@ -83,6 +83,8 @@ class Settings(BaseModel):
     webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
     """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
     log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
+    metrics: str | None = Field(None, pattern=r"^[^:]+:\d{1,5}$", alias="TELLTALE_METRICS")
+    """Where Prometheus may ask for numbers, `address:port`; whoever reaches that gets them."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
