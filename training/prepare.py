@@ -256,7 +256,7 @@ def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
     videos = sum(not is_photograph(s.path) for s in samples)
     needed = videos * bytes_each + (len(samples) - videos) * bytes_each / order.frames
     free = shutil.disk_usage(order.cache).free
-    log.info("%d samples to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
+    log.info("%d to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
     if needed > free:
         raise InputError("That is more than there is room for; ask for fewer kinds or --frames-per-video.")
 
@@ -310,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings.from_env(os.environ).model_copy(update=UNLIMITED)
-    found, missing = read(given.layout, given.root)
+    found, missing = read(given.layout, given.root.absolute())
     chosen, absent = ([s for s in part if fnmatch(s.id, given.only)] for part in (found, missing))
     if not chosen:
         raise InputError(f"Nothing of {given.root} is there under {given.only!r}; {len(absent)} files are missing.")
