@@ -72,8 +72,9 @@ def test_the_walk_through_ends_in_the_app(tree):
         assert "held_back.csv" in mine["measured"]
         clip = handle_file(str(tree / "data" / "walk" / "person_11_fake.mp4"))
         report = client.predict(clip, ["lrnet/walk"], api_name="/analyze")
-        (finding,) = report["findings"]
-        assert (finding["status"], finding["weights"]["id"], finding["calibrated"]) == ("scored", "lrnet/walk", True)
+        # A badge on the suit passes for a second face now and then, too briefly to be scored.
+        (finding,) = [found for found in report["findings"] if found["status"] == "scored"]
+        assert (finding["weights"]["id"], finding["calibrated"]) == ("lrnet/walk", True)
         assert 0 < finding["fake"] < 1
         assert report["verdict"]["fake"] == finding["fake"]
 
