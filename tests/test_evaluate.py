@@ -108,6 +108,8 @@ def test_a_cache_is_scored_as_the_clips_it_was_made_from(listing, results, tmp_p
     seen = json.loads((results / "evaluation.json").read_text())["clips"]
     for id in (WEIGHTS, OTHER):
         assert found.overall(id) == pytest.approx([clip["scores"][id] for clip in seen[:3]], abs=1e-6)
+    less = replace(subjects[0].prepared, made=replace(subjects[0].prepared.made, kinds=("landmarks",)))
+    assert replace(subjects[0], prepared=less).content != subjects[0].content, "asked anew once there is more to see"
     assert all("evaluate from the clips" in said.reason for said in found.said["compact/telltale/eyes"])
 
 
