@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
     from jobs.worker import Runner, Worker
+    from storage.gauges import Gauges
     from storage.sender import Sender
     from ui.visit import Desk
 
@@ -97,9 +98,23 @@ def _runner(settings: Settings, on_gpu: Any = None) -> tuple["Runner", Settings]
 def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
     """The page, the arguments to launch it with, and who does its work once started."""
     desk, worker = open_desk(settings)
+    from storage import open_database
+    from storage.gauges import Gauges
     from ui import build, launch_options
 
+    if settings.metrics:
+        tell_numbers(settings.metrics, Gauges(open_database(settings.database_url), settings.data, desk.health))
     return build(desk), launch_options(settings, desk.users, desk.health), worker
+
+
+def tell_numbers(where: str, gauges: "Gauges") -> None:
+    """`/metrics` at an address of its own, so that nothing at the page's address has to keep strangers from it."""
+    from prometheus_client import REGISTRY, start_http_server
+
+    REGISTRY.register(gauges)
+    address, port = where.split(":")
+    start_http_server(int(port), address)
+    log.info("Numbers for Prometheus are at http://%s/metrics", where)
 
 
 def serve(settings: Settings) -> None:

@@ -16,7 +16,8 @@ from analysis.exhibits import explain, scene_look
 from analysis.explanation import explain_limits
 from analysis.findings import describe, judge, weigh
 from analysis.stability import Assessment, stand_trial
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
+from core.metrics import SKIPS
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
@@ -215,6 +216,7 @@ def score(
                 with _timed(timings, choice.weights.id):
                     answers.append(ask(track))
             except NotApplicable as reason:
+                SKIPS.labels(choice.card.name, reason.lack).inc()
                 answers.append(
                     Skipped(choice.card.name, choice.weights.region, track.id, str(reason), choice.weights.id)
                 )
@@ -235,7 +237,7 @@ def _stage(choice: Choice, settings: Settings, on: str) -> str:
 
 def _unready(choice: Choice) -> Callable[[Track], Scores]:
     def ask(track: Track) -> Scores:
-        raise NotApplicable(choice.reason)
+        raise NotApplicable(choice.reason or "", Lack.UNREADY)
 
     return ask
 

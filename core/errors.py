@@ -1,5 +1,7 @@
 """The error tree. A message is for the person at the page: what was expected, what was found, the way out."""
 
+from enum import StrEnum
+
 
 class AppError(Exception):
     """Something the person at the page can act on; anything else that is raised is a bug."""
@@ -13,8 +15,28 @@ class WeightsError(AppError):
     """Weights cannot be had, or are not the file the manifest names."""
 
 
+class Lack(StrEnum):
+    """What a track lacks for a detector to judge it: the kind of a reason, by which skips are counted."""
+
+    SIZE = "size"
+    """The face is too small."""
+    LENGTH = "length"
+    """There are too few frames."""
+    RATE = "rate"
+    """Frames come too seldom, too often, unevenly or twice."""
+    VIEW = "view"
+    """The face is lost or cut off."""
+    UNREADY = "unready"
+    """The detector wants weights that are not here, or a reference."""
+    OTHER = "other"
+
+
 class NotApplicable(AppError):
     """This detector cannot judge this track; the pipeline turns it into `Skipped`."""
+
+    def __init__(self, sentence: str, lack: Lack = Lack.OTHER) -> None:
+        super().__init__(sentence)
+        self.lack = lack
 
 
 class ReportNotFound(AppError):

@@ -89,6 +89,8 @@ class Settings(BaseModel):
     gpu_share: float = Field(0.5, gt=0, le=1, alias="TELLTALE_GPU_SHARE")
     """Of a GPU, for each process of the cluster that holds networks."""
     log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
+    metrics: str | None = Field(None, pattern=r"^[^:]+:\d{1,5}$", alias="TELLTALE_METRICS")
+    """Where Prometheus may ask for numbers, `address:port`; whoever reaches that gets them."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 

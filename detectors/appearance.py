@@ -15,7 +15,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
 from core.types import Crops, Saliency, Scores, Thoroughness, Track
 from core.weights import Weights
 from core.weights.store import sha256_of
@@ -135,7 +135,9 @@ class Appearance(Detector):
         found = len(np.unique(crops.index))
         if found < MIN_FRAMES:
             raise NotApplicable(
-                f"{MIN_FRAMES} frames from which the face can be cut are needed, {found} were found; use a longer shot."
+                f"{MIN_FRAMES} frames from which the face can be cut are needed, {found} were found; use a longer "
+                "shot.",
+                Lack.LENGTH,
             )
         return np.arange(len(crops.index))[:, None]
 
@@ -173,7 +175,8 @@ class Appearance(Detector):
             if look in track.crops:
                 return track.crops[look]
         raise NotApplicable(
-            "The face could not be cut out of any frame; use a shot in which it is larger and inside the picture."
+            "The face could not be cut out of any frame; use a shot in which it is larger and inside the picture.",
+            Lack.VIEW,
         )
 
     def _tensor(self, track: Track, crops: Crops, sample: np.ndarray) -> np.ndarray:

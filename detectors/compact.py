@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import expit
 
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
 from core.types import Scores, Thoroughness, Track
 from core.weights import Weights
 from detectors.base import Card, Detector, read_tensors
@@ -173,7 +173,8 @@ def _measure(track: Track) -> Measured:
     if width < MIN_WIDTH_PX:
         raise NotApplicable(
             f"{MIN_WIDTH_PX} px of face width are needed to look at detail, the face has {width:.0f}; use a closer "
-            "shot or a larger version of the clip."
+            "shot or a larger version of the clip.",
+            Lack.SIZE,
         )
     looks = [Look(CANVAS, count, run=RUN) for count in sorted(RUNS.values(), reverse=True)]
     crops = next((track.crops[look] for look in looks if look in track.crops), None)
@@ -181,7 +182,8 @@ def _measure(track: Track) -> Measured:
     if not crops or len(found) < MIN_RUNS:
         raise NotApplicable(
             f"{MIN_RUNS} runs of {RUN} consecutive frames of one face are needed, {len(found)} were found; use a "
-            "longer shot."
+            "longer shot.",
+            Lack.LENGTH,
         )
     cues, conditions = zip(*(measure(track, crops, run) for run in found), strict=True)
     at = crops.index[np.stack(found)]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
 from core.types import Contributions, Crops, Saliency, Scores, Track
 from detectors.appearance import Appearance
 from detectors.base import Card
@@ -51,14 +51,16 @@ class LipForensics(Appearance):
         if rate / step < MIN_RATE_HZ:
             raise NotApplicable(
                 f"At least {MIN_RATE_HZ:.0f} frames a second are needed, the clip has {rate:.1f}; "
-                "upload it at its original frame rate if that is higher."
+                "upload it at its original frame rate if that is higher.",
+                Lack.RATE,
             )
         frames, stride = self._profile.clip_frames, self._profile.clip_stride
         assert frames is not None, "its input profile says how long a clip is"
         clips = [clip for run in runs(track, crops) for clip in cut_clips(run[::step], frames, stride)]
         if not clips:
             raise NotApplicable(
-                f"{frames * step} consecutive frames of one mouth are needed, which are not there; use a longer shot."
+                f"{frames * step} consecutive frames of one mouth are needed, which are not there; use a longer shot.",
+                Lack.LENGTH,
             )
         return np.stack(clips)
 

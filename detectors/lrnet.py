@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy.special import logit
 
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
 from core.types import LANDMARKS, Saliency, Scores, Thoroughness, Track
 from core.weights import Weights
 from detectors.appearance import FRAMES
@@ -176,18 +176,21 @@ def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:
     if track.quality.repeated > MAX_REPEATED:
         raise NotApplicable(
             f"{track.quality.repeated:.0%} of the frames repeat the one before, so movement cannot be read from them; "
-            "upload the clip at its original frame rate."
+            "upload the clip at its original frame rate.",
+            Lack.RATE,
         )
     side_px = float(np.median(track.crop[:, 2]))
     if side_px < MIN_CROP_PX:
         raise NotApplicable(
             f"The face is too small to read its movement: {side_px:.0f} px with its surroundings, {MIN_CROP_PX} px are "
-            "needed; use a closer shot or a larger version of the clip."
+            "needed; use a closer shot or a larger version of the clip.",
+            Lack.SIZE,
         )
     longest = max(s.stop - s.start for s in stretches)
     if longest < MIN_FRAMES:
         raise NotApplicable(
-            f"{MIN_FRAMES} consecutive frames of one face are needed, {longest} were found; use a longer shot."
+            f"{MIN_FRAMES} consecutive frames of one face are needed, {longest} were found; use a longer shot.",
+            Lack.LENGTH,
         )
     sequences, time_s = [], []
     for stretch in stretches:
@@ -197,7 +200,9 @@ def blocks(track: Track) -> tuple[np.ndarray, np.ndarray]:
                 sequences.append(block)
                 time_s.append((track.time_s[frames][0] + track.time_s[frames][-1]) / 2)
     if len(sequences) < MIN_BLOCKS:
-        raise NotApplicable("The face was lost too often to read its movement; use a shot in which it stays in view.")
+        raise NotApplicable(
+            "The face was lost too often to read its movement; use a shot in which it stays in view.", Lack.VIEW
+        )
     return np.stack(sequences), np.array(time_s, np.float64)
 
 
@@ -207,8 +212,9 @@ def _check_rate(track: Track, stretches: list[slice]) -> None:
     if not low <= rate <= high:
         raise NotApplicable(
             f"{low:.0f} to {high:.0f} frames a second are needed, the clip has {rate:.1f}; "
-            "upload it at its original frame rate if that is within these bounds."
+            "upload it at its original frame rate if that is within these bounds.",
+            Lack.RATE,
         )
     steps = np.concatenate([np.diff(track.time_s[s]) for s in stretches])
     if len(steps) and (np.abs(steps * rate - 1) > 0.5).mean() > MAX_UNEVEN:
-        raise NotApplicable("The frames are unevenly spaced in time, so movement cannot be read from them.")
+        raise NotApplicable("The frames are unevenly spaced in time, so movement cannot be read from them.", Lack.RATE)

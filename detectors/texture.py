@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from core.errors import NotApplicable
+from core.errors import Lack, NotApplicable
 from core.types import Scores, Thoroughness, Track
 from core.weights import Weights
 from detectors.base import Card, Detector, read_tensors
@@ -114,13 +114,16 @@ def pictures(track: Track) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if width < MIN_WIDTH_PX:
         raise NotApplicable(
             f"{MIN_WIDTH_PX} px of face width are needed to look at texture, the face has {width:.0f}; use a closer "
-            "shot or a larger version of the clip."
+            "shot or a larger version of the clip.",
+            Lack.SIZE,
         )
     looks = [Look(CANVAS, count) for count in sorted(FRAMES.values(), reverse=True)]
     crops = next((track.crops[look] for look in looks if look in track.crops), None)
     if crops is None or len(crops.index) < MIN_FRAMES:
         found = 0 if crops is None else len(crops.index)
-        raise NotApplicable(f"{MIN_FRAMES} frames of one face are needed, {found} were found; use a longer shot.")
+        raise NotApplicable(
+            f"{MIN_FRAMES} frames of one face are needed, {found} were found; use a longer shot.", Lack.LENGTH
+        )
     each = [
         picture(image, on_canvas(track.landmarks[i], to_frame))
         for i, image, to_frame in zip(crops.index, crops.images, crops.to_frame, strict=True)

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -45,6 +46,7 @@ from jobs.worker import follow
 
 log = logging.getLogger(__name__)
 
+KNOCK_S = 5.0
 POLL_S = 0.25
 """How often a task is looked at."""
 TRIES = 3
@@ -76,6 +78,7 @@ class Cluster:
             AppError: nothing answers there.
         """
         try:
+            _knock(settings.ray_address or "auto")
             ray.init(
                 address=settings.ray_address,
                 runtime_env={
@@ -86,7 +89,7 @@ class Cluster:
                 logging_level=logging.WARNING,
                 log_to_driver=False,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise AppError(
                 f"No Ray cluster can be joined at {settings.ray_address}: start one with `ray start` on this machine "
                 "too, as docs/scaling.md says, or leave TELLTALE_RAY_ADDRESS empty."
@@ -157,6 +160,13 @@ class Cluster:
                     made = Networks.options(num_gpus=share, scheduling_strategy=there)  # type: ignore[attr-defined]
                     self._places[id] = [made.remote(self._settings) for _ in range(int(count))]
             return {id: actors for id in nodes if (actors := self._places[id])}
+
+
+def _knock(address: str) -> None:
+    """Raises at once where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 def _steps(task: ray.ObjectRefGenerator) -> Generator[Step, None, None]:

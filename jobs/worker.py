@@ -19,6 +19,7 @@ from analysis.costs import learn
 from analysis.pipeline import Order
 from core.errors import AppError, Cancelled, InputError
 from core.jobs import Claim
+from core.metrics import REFUSALS
 from core.settings import Settings
 from core.types import Progress, Report
 from core.weights import Weights
@@ -169,6 +170,7 @@ class Worker:
             return str(error)
         except Exception:
             log.exception("Job %s failed", claim.id[:8])
+            REFUSALS.labels("bug").inc()
             return say("messages.bug")
         return None
 

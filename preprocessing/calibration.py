@@ -86,13 +86,19 @@ class Stretch:
     """Calibrates a run of consecutive frames of one face, as they come.
 
     The first `lead_frames` wait until the face size is known; from then on those that wait are worked off while new
-    ones come, until only the crop before is held.
+    ones come, until only the crop before is held. Nothing waits where `mean_extent_px` tells the size.
     """
 
-    def __init__(self, lead_frames: int = LEAD_FRAMES, lead_bytes: int = LEAD_BYTES) -> None:
+    def __init__(
+        self,
+        lead_frames: int = LEAD_FRAMES,
+        lead_bytes: int = LEAD_BYTES,
+        *,
+        mean_extent_px: float | None = None,
+    ) -> None:
         self._lead_frames, self._lead_bytes = lead_frames, lead_bytes
         self._waiting: deque[Patch] = deque()
-        self._boxes: _Boxes | None = None
+        self._boxes = None if mean_extent_px is None else _Boxes(mean_extent_px)
         self._tracker = Tracker()
         self._pushed = 0
 

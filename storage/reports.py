@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import AppError, ReportNotFound
 from core.jobs import Claim
+from core.metrics import observe
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.audit import Action, append
 from storage.database import sessions
@@ -121,6 +122,7 @@ class ReportStore:
             # Within the lock of the log, or who deletes the last report of this file now would take it away.
             if self.media and file:
                 self.media.keep(file, report.video.sha256)
+        observe(report)
 
     def get(self, report_id: str, *, owner: str | None) -> Report:
         """The report of this id.

@@ -33,6 +33,7 @@ class Spool:
             try:
                 shutil.move(file, place)
             except FileNotFoundError as error:
+                self.discard(job_id)
                 raise InputError("The file was deleted while it was looked at.") from error
 
     def discard(self, job_id: str) -> None:

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster as Nodes
 
 from analysis.pipeline import analyze, take_order
 from core.contract import as_json
-from core.errors import InputError
+from core.errors import AppError, InputError
 from core.settings import Settings
 from core.types import Options, Progress, Report
 from core.weights import load_manifest
@@ -32,6 +32,7 @@ from jobs.exchange import Exchange, Mislaid
 from jobs.scan import scan
 from storage import ReportStore
 from tests import clips
+from tests.conftest import free_port
 
 MANIFEST = load_manifest()
 PATIENCE_S = 60
@@ -145,6 +146,12 @@ def test_a_node_that_dies_in_mid_scan_loses_nothing(
     assert rows.report.nunique() == ReportStore(settings.database_url).history(owner=None).total == 4
     assert "was lost: NodeDiedError" in caplog.text
     wait_for(lambda: not [file for file in machines.left() if "three" not in file.parts])
+
+
+def test_where_no_cluster_is_one_sentence_says_so_at_once(tmp_path: Path):
+    nowhere = Settings.from_env({"TELLTALE_DATA": str(tmp_path), "TELLTALE_RAY_ADDRESS": f"127.0.0.1:{free_port()}"})
+    with pytest.raises(AppError, match=r"No Ray cluster can be joined at 127.0.0.1:\d+: start one"):
+        Cluster(nowhere)
 
 
 @pytest.mark.parametrize("kind", ["folder", "object store"])

@@ -10,6 +10,7 @@ from core.errors import InputError
 from core.settings import Settings
 from core.types import Options
 from core.weights import load_manifest
+from detectors.cues import CANVAS
 from preprocessing.cropping import Look
 from preprocessing.profile import InputProfile
 from preprocessing.reading import read_tracks
@@ -57,6 +58,7 @@ def test_what_is_kept_reads_back_as_the_app_saw_it(tmp_path):
 
 def test_every_crop_that_a_checkpoint_sees_can_be_prepared():
     wanted = [InputProfile.model_validate(w.input).crop for w in load_manifest().values() if "mean" in (w.input or {})]
+    wanted.append(CANVAS)
     assert len(wanted) > 10
     assert {rule for rule in wanted if rule.name != "lipforensics"} <= set(RULES.values())
 

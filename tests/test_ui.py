@@ -93,7 +93,7 @@ class Pipeline:
         self.error: Exception | None = None
         self.stopped_at: float | None = None
 
-    def take_order(self, path: Path, *_: Any) -> Order:
+    def take_order(self, path: Path, *_: Any, **__: Any) -> Order:
         return Order((), "0" * 64, path.read_text())
 
     def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:

@@ -5,24 +5,30 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from gradio_client import Client, handle_file
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from core.settings import Settings
+from core.settings import VERSION, Settings
 from core.weights import load_manifest
 from storage import open_database
+from storage.gauges import Gauges
 from storage.health import check
-from tests.conftest import ROOT, Server
+from tests import clips
+from tests.conftest import ROOT, Server, free_port, running
 from ui import health
 from ui.about import condition
 from ui.health import Health
 
+NAME = "jane-doe-at-home"
 WELL = {"database": "ok", "disk": "ok", "weights": "ok"}
 
 SPEAKS = """
@@ -111,6 +117,62 @@ def test_who_asks_often_or_while_a_check_hangs_costs_one_check(monkeypatch: pyte
         monkeypatch.setattr(health, "FRESH_S", 0)
         assert client.get(health.PATH).status_code == 200
     assert len(asked) == 2
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """The app as it is watched, after one report, one refusal; and the address of its numbers."""
+    folder, numbers = tmp_path_factory.mktemp("watched"), f"127.0.0.1:{free_port()}"
+    with running(folder, TELLTALE_METRICS=numbers, TELLTALE_LOG_FORMAT="json") as server:
+        call = Client(server.url, verbose=False, analytics_enabled=False).predict
+        call(handle_file(str(clips.good(folder / f"{NAME}.mp4"))), api_name="/analyze")
+        with pytest.raises(Exception, match="single picture"):
+            call(handle_file(str(clips.one_frame(folder / f"{NAME}.mp4"))), api_name="/analyze")
+        call(handle_file(str(clips.good(folder / f"{NAME}.mp4", 20))), api_name="/analyze")
+        yield server, f"http://{numbers}/metrics"
+
+
+def test_numbers_say_what_was_done_in_few_words_and_not_at_the_address_of_the_page(watched: tuple[Server, str]):
+    server, address = watched
+    assert httpx.get(f"{server.url}/metrics").status_code == 404
+    told = httpx.get(address).text
+    assert NAME not in told
+    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+    assert len(samples) < 1000
+
+    def total(name: str, **labels: str) -> float:
+        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
+
+    assert total("telltale_info", version=VERSION) == 1
+    assert total("telltale_reports_total", thoroughness="standard") == 2
+    assert total("telltale_reports_kept") == 2
+    assert total("telltale_stage_seconds_count", stage="total") == 2
+    assert total("telltale_stage_seconds_sum", stage="total") > total("telltale_stage_seconds_sum", stage="faces") > 0
+    assert total("telltale_detector_seconds_count", detector="texture") > 0
+    assert total("telltale_skips_total", detector="lrnet", lack="length") == 1
+    assert total("telltale_refusals_total") == total("telltale_refusals_total", kind="InputError") == 1
+    assert {s.labels["part"]: s.value for s in samples if s.name == "telltale_healthy"} == dict.fromkeys(WELL, 1)
+    assert total("telltale_database_bytes") > 100_000
+    assert total("telltale_disk_free_bytes") > 0
+    assert total("process_resident_memory_bytes") > 1e8
+
+
+def test_what_our_log_says_of_an_analysis_can_be_read_by_machines_and_has_no_name_in_it(watched: tuple[Server, str]):
+    said = watched[0].log.read_text()
+    assert NAME not in said
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert "Traceback" not in said
+    ends = [line for line in lines if line["logger"] == "analysis.pipeline" and "seconds" in line]
+    assert [(line["people"], len(line["video"])) for line in ends] == [(1, 8), (1, 8)]
+
+
+def test_sizes_are_told_by_either_database_and_one_that_is_away_leaves_the_rest(tmp_path: Path, database_url: str):
+    upgraded = {family.name: family for family in Gauges(open_database(database_url), tmp_path, lambda: WELL).collect()}
+    assert upgraded["telltale_database_bytes"].samples[0].value > 100_000
+    assert upgraded["telltale_reports_kept"].samples[0].value == 0
+    away = open_database(f"sqlite:///{tmp_path / 'no such folder' / 'telltale.db'}")
+    left = {family.name for family in Gauges(away, tmp_path, lambda: WELL).collect()}
+    assert left == {"telltale_healthy", "telltale_disk_free_bytes"}
 
 
 def test_the_page_tells_version_health_and_weights(tmp_path: Path):

@@ -39,6 +39,8 @@ PARTIAL = ".partial"
 """The end of the name of a file that is being written."""
 
 READ = Options(detectors=(), thoroughness="thorough")
+UNLIMITED: dict[str, float] = {"max_mb": 1e6, "max_seconds": 1e5, "max_side_px": 8192}
+"""The limits of the page protect it from its visitors; one's own data sets may be larger."""
 
 
 @dataclass(frozen=True, slots=True)

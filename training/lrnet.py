@@ -2,11 +2,13 @@
 
     python -m training.lrnet extract --clips clips.csv --more more.csv --cache DIR
     TELLTALE_WEIGHTS=WEIGHTS python -m training.lrnet train --clips clips.csv --more more.csv --cache DIR
+    python -m training.lrnet --config configs/lrnet.yaml [key=value ...]
 
 Both lists are trained on, and reported by networks that saw nothing of the source; those of `--more` are small and read
 in fewer forms. `train` cross-validates with sources kept together, writes the networks, their manifest entry with its
 calibration, and the model card beside them. The published networks, which are measured beside ours and which ours
-begins from, are expected in the folder WEIGHTS.
+begins from, are expected in the folder WEIGHTS. With `--config`, LRNet is trained as published, from a cache of
+`python -m training.prepare` (`training/streams.py`).
 """
 
 import argparse
@@ -41,7 +43,9 @@ from training.lrnet_card import Results, Scores, describe, write_card
 from training.manifest import bundled_file, put, read
 from training.measures import Estimate, apply, choose_bands, fit_platt, measure, measure_auc
 from training.out_of_fold import ORIGINAL, write_out_of_fold
+from training.run import command, has_config
 from training.seen import remember
+from training.streams import METHOD, take_in_scale
 
 log = logging.getLogger(__name__)
 
@@ -119,15 +123,6 @@ def train_stream(network: Network, source: Blocks, recipe: Recipe, *, difference
     take_in_scale(network, centre, scale)
     network.eval()
     return losses
-
-
-@torch.no_grad()
-def take_in_scale(network: Network, centre: torch.Tensor, scale: torch.Tensor) -> None:
-    """Changes the first layer such that it answers to x as it did to (x - centre) / scale, both float32 (136,)."""
-    for direction in ("", "_reverse"):
-        weight = getattr(network.gru, f"weight_ih_l0{direction}")
-        weight /= scale
-        getattr(network.gru, f"bias_ih_l0{direction}").sub_(weight @ centre)
 
 
 def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
@@ -354,6 +349,8 @@ def write_manifest(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    if has_config(arguments):
+        return command(METHOD, __doc__, arguments)
     parser = argparse.ArgumentParser(
         prog="python -m training.lrnet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -35,7 +35,6 @@ import numpy as np
 from core.errors import InputError
 from core.kept import write_json
 from core.types import Crops, Track
-from detectors.cues import CANVAS
 from preprocessing.cropping import Look
 from preprocessing.profile import CropRule
 from preprocessing.regions import region_masks
@@ -54,7 +53,7 @@ def _rule(name: str, size_px: int, **more: Any) -> CropRule:
 
 
 RULES: dict[str, CropRule] = {
-    "canvas": CANVAS,
+    "canvas": _rule("canvas", 256, margin=1.5),
     "mouth": _rule("lipforensics", 96),
     "xception": _rule("ffpp", 299, margin=1.3),
     "deepfakebench": _rule("deepfakebench", 256, margin=1.3, resize="cubic"),
@@ -63,9 +62,12 @@ RULES: dict[str, CropRule] = {
     "dsp_fwa": _rule("dsp_fwa", 224, views=10, resize="linear"),
     "laa_net": _rule("laa_net", 384, margin=1.5, resize="linear", stored_px=256, trim_px=5),
     "laa_net_bi": _rule("laa_net", 384, margin=1.5, resize="linear", stored_px=317, trim_px=18),
+    "laa_net_stored": _rule("laa_net", 256, margin=1.5, resize="linear"),
+    "laa_net_bi_stored": _rule("laa_net", 317, margin=1.5, resize="linear", stored_px=317),
     "gend": _rule("gend", 224, margin=1.3, resize="bicubic"),
 }
-"""By kind, named after the method whose crop it is; `mouth` keeps 4 px on each side for random crops of 88."""
+"""By kind, named after the method whose crop it is; `mouth` keeps 4 px on each side for random crops of 88,
+and LAA-Net trains on the whole of what it trims and enlarges to look at."""
 KINDS = (LANDMARKS, *RULES)
 SEQUENCES = ("mouth",)
 """Kinds of crops that mean something only frame by frame."""

@@ -11,6 +11,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from core.errors import AppError
+from core.metrics import REFUSALS
 from core.types import Label
 from core.words import say
 
@@ -102,6 +103,8 @@ def tried(act: Callable[[], T]) -> T | Refusal:
 
 
 def _sentence(error: Exception) -> str:
+    if not isinstance(error, gr.Error):  # which was counted when it became one
+        REFUSALS.labels(type(error).__name__ if isinstance(error, AppError) else "bug").inc()
     if isinstance(error, AppError | gr.Error):
         return str(error.message if isinstance(error, gr.Error) else error)
     log.error("A handler failed", exc_info=error)

@@ -42,7 +42,11 @@ def _paths(payload: ListFiles | FileData | None) -> list[str]:
 
 def is_upload(path: Path, folder: Path) -> bool:
     """Whether a file is where uploads lie: in a folder of its own inside the one of all uploads."""
-    return folder.resolve() in path.resolve().parent.parents and path.is_file()
+    return _lies_apart(path, folder) and path.is_file()
+
+
+def _lies_apart(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parent.parents and not path.is_dir()
 
 
 def put_apart(name: str, content: bytes, folder: Path) -> Path:
@@ -65,9 +69,10 @@ def lend(file: Path, name: str, folder: Path) -> Path:
 
 
 def discard(paths: Iterable[Path], folder: Path) -> None:
-    """Deletes uploads with the folders made for them; whatever else a request has named is left alone."""
+    """Deletes uploads, as far as a job has not taken them over, with the folders made for them; whatever else a request
+    has named is left alone."""
     for path in paths:
-        if is_upload(path, folder):
+        if _lies_apart(path, folder):
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # another file lies there too
+            with suppress(OSError):  # another file lies there too, or it was gone before
                 path.parent.rmdir()

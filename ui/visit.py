@@ -140,12 +140,12 @@ class Desk:
             asked = self._question(upload, options, secret, request, references)
             if asked.known:
                 self._not_hidden(asked.known, request)
-                yield _answer(asked.known, asked.request.name, from_store=True)
+                yield _known(asked.known, asked.request.name)
                 return
             job = yield from self._waited_for(asked.request, asked.files, asked.author, asked.reach, request)
             report = self.store.get(job.report_id or "", owner=asked.reach)
             self._not_hidden(report, request)
-            yield _answer(report, asked.request.name, from_store=job.from_store)
+            yield _known(report, asked.request.name) if job.from_store else Answer(report, from_store=False)
         finally:
             discard(files, self.settings.uploads)
 
@@ -309,9 +309,9 @@ def _sign_of_life(job: Job) -> Progress:
     return Progress(say("jobs.ahead", ahead=job.ahead, wait=wait), 0.0)
 
 
-def _answer(report: Report, name: str, *, from_store: bool) -> Answer:
-    """The report under the name by which its file was brought this time."""
-    return Answer(replace(report, video=replace(report.video, name=name)), from_store)
+def _known(report: Report, name: str) -> Answer:
+    """A report that was made before, under the name by which its file was brought this time."""
+    return Answer(replace(report, video=replace(report.video, name=name)), from_store=True)
 
 
 def new_secret(known: str | None) -> str:

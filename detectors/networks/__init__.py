@@ -33,6 +33,8 @@ _RENAMED: dict[str, list[tuple[str, str]]] = {
     "xception": [(r"^((module|model|backbone)\.)+", ""), (r"^(fc|last_linear\.1)\.", "last_linear.")],
     # The authors publish no trunk; it is ImageNet's, under the names of its own file.
     "capsule": [(r"^features\.", "vgg_ext.vgg_1.")],
+    # ImageNet's ResNet-50 has no wrapper.
+    "dsp_fwa": [(r"^(?=(conv1|bn1|layer\d)\.)", "resnet.resnet."), (r"^fc\.", "resnet.fc.")],
 }
 """What published files call our tensors: patterns and what to put in their place, in order."""
 
@@ -60,7 +62,7 @@ def load_checkpoint(name: str, checkpoint: Mapping[str, Any]) -> "nn.Module":
     with torch.device("meta"):  # no time for random weights that are replaced at once
         network = NETWORKS[name]()
     wanted = {key: tensor for key, tensor in network.state_dict().items() if not _is_counter(key)}
-    state = _as_ours(name, checkpoint)
+    state = as_ours(name, checkpoint)
     wrong = {
         "missing": sorted(wanted.keys() - state.keys()),
         "unexpected": sorted(state.keys() - wanted.keys()),
@@ -73,9 +75,9 @@ def load_checkpoint(name: str, checkpoint: Mapping[str, Any]) -> "nn.Module":
     return network.eval()
 
 
-def _as_ours(name: str, checkpoint: Mapping[str, Any]) -> dict[str, "Tensor"]:
-    """The tensors that take part, under our names."""
-    for wrapper in ("state_dict", "model", "net"):
+def as_ours(name: str, checkpoint: Mapping[str, Any]) -> dict[str, "Tensor"]:
+    """The tensors of a published file that take part, under our names; the file may be a start for training only."""
+    for wrapper in ("state_dict", "model_state_dict", "model", "net"):
         if isinstance(checkpoint.get(wrapper), Mapping):
             checkpoint = checkpoint[wrapper]
     state = {}

@@ -68,7 +68,13 @@ class Routing(nn.Module):
         self.route_weights = nn.Parameter(torch.randn(CLASSES, CAPSULES, VOTE, COMPONENTS))
 
     def forward(self, primaries: torch.Tensor) -> torch.Tensor:
-        votes = (self.route_weights @ primaries.transpose(1, 2)[:, None, :, :, None]).squeeze(-1)  # (B, 2, 10, 4)
+        return self.agree(self.votes(primaries, self.route_weights))
+
+    def votes(self, primaries: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """(B, 2, 10, 4): what each capsule says of each class."""
+        return (weights @ primaries.transpose(1, 2)[:, None, :, :, None]).squeeze(-1)
+
+    def agree(self, votes: torch.Tensor) -> torch.Tensor:
         mean = squash(votes.mean(dim=2, keepdim=True), dim=-1)
         # Agreement is kept for each component; a textbook capsule would sum over them.
         agreement = (votes * mean).softmax(dim=2)

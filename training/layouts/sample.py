@@ -1,10 +1,12 @@
 """One labelled video or photograph, whatever data set it is from."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
+from core.errors import InputError
 from training.clips import linked
 
 Split = Literal["train", "val", "test", ""]
@@ -46,6 +48,17 @@ class Sample:
         named = [("source", self.source), ("pair", self.pair)]
         named += [("identity", one) for one in self.identity.split(AND)]
         return frozenset(f"{name}:{value}" for name, value in named if value)
+
+
+def read_json(path: Path) -> Any:
+    """
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); bring the file again.") from error
 
 
 def groups(samples: Sequence[Sample]) -> list[int]:

@@ -1,0 +1,277 @@
+"""Training from prepared caches: configs are checked, nothing leaks, a killed run goes on bit for bit, losses fall."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from caches import make_cache, people
+from torch import nn
+from torch.nn import functional
+
+from core.errors import InputError
+from core.settings import ROOT
+from detectors.base import read_tensors
+from detectors.networks import load_checkpoint
+from training import capsule, dsp_fwa, loop, lrnet, run, streams, xception
+from training.config import Config, read_config
+from training.layouts.sample import Sample
+from training.prepared import load
+from training.runs import read_run
+from training.splits import hold_back, read_parts
+
+CONFIGS = ROOT / "configs"
+METHODS = {"capsule": capsule.METHOD, "dsp_fwa": dsp_fwa.METHOD, "lrnet": streams.METHOD, "xception": xception.METHOD}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Two threads that wait for each other on a busy machine take a hundred times as long."""
+    monkeypatch.setattr(run, "limit_threads", lambda: torch.set_num_threads(1))
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    kinds = ("landmarks", "xception", "capsule", "bida")
+    return make_cache(folder, kinds, [*people(8), *people(2, "val", first=8), *people(1, "test", first=10)])
+
+
+def read(name: str, *changes: str) -> Config:
+    file = CONFIGS / f"{name}.yaml"
+    return read_config(METHODS[method_of(file)].config, file, changes)
+
+
+def method_of(file: Path) -> str:
+    """The method that a config is of, by the beginning of its name."""
+    return next(method for method in METHODS if file.stem.startswith(method))
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.yaml")), ids=lambda f: f.relative_to(CONFIGS).as_posix())
+def test_every_config_that_comes_along_is_one(file):
+    config = read_config(METHODS[method_of(file)].config, file)
+    assert config.method == method_of(file)
+    assert config.looks_at()
+    assert config.out == Path("data/runs") / file.stem
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("epoch=3", "`epoch` is no setting of this method; did you mean `epochs`?"),
+        ("data.fames=3", "`data.fames` is no setting of this method; did you mean `frames`?"),
+        ("batch=none", "`batch` is 'none'"),
+        ("region=eyes", "`region` eyes needs an `input` whose `masked` is true"),
+        ("input=xception/unknown", "is no weights id"),
+        ("batch", "`batch` changes nothing; write key=value"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_in_one_sentence(change, said):
+    with pytest.raises(InputError) as refused:
+        read("xception_ffpp", change).looks_at()
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_config_is_frozen_and_says_only_what_differs_from_the_one_it_is_like(tmp_path):
+    (tmp_path / "own.yaml").write_text(f"like: {CONFIGS / 'xception_ffpp.yaml'}\ndata: {{frames: 5}}\n")
+    own, base = read_config(xception.METHOD.config, tmp_path / "own.yaml"), read("xception_ffpp")
+    assert own.data == base.data.model_copy(update={"frames": 5})
+    assert own.optimiser == base.optimiser
+    with pytest.raises(ValueError, match="frozen"):
+        own.epochs = 3
+
+
+def test_parts_that_share_a_video_a_pair_or_an_identity_are_refused(tmp_path):
+    for bond in ("source", "identity", "pair"):
+        listed = [*people(2), *people(1, "val", first=5)]
+        listed[-1] = replace(listed[-1], **{bond: getattr(listed[0], bond)})
+        make_cache(tmp_path / bond, ["landmarks"], listed)
+        data = read("small/lrnet", f"data.cache=[{tmp_path / bond}]").data
+        with pytest.raises(InputError, match=f"train and validation share {bond}:"):
+            read_parts(data, "landmarks", 0)
+    test_too = [*people(2), *people(1, "val", first=5), *people(1, "test", first=1)]
+    make_cache(tmp_path / "test", ["landmarks"], test_too)
+    with pytest.raises(InputError, match=r"train and test share identity:id1, pair:001, source:001\.mp4"):
+        read_parts(read("small/lrnet", f"data.cache=[{tmp_path / 'test'}]").data, "landmarks", 0)
+
+
+def test_without_a_part_that_validates_whole_groups_are_held_back(tmp_path):
+    make_cache(tmp_path, ["landmarks"], people(10))
+    prepared = load(tmp_path, "landmarks")
+    train, held = hold_back(prepared, 0.2, seed=0)
+    assert (len(train), len(held)) == (16, 4)
+    assert {p.sample.label for p in held} == {0, 1}
+    assert not {b for p in train for b in p.sample.bonds} & {b for p in held for b in p.sample.bonds}
+
+
+def test_where_everybody_is_swapped_with_everybody_identities_are_held_back(tmp_path):
+    names = [f"id{i}" for i in range(6)]
+    listed = [Sample(f"real/{n}", Path(n), 0, "train", "genuine", identity=n) for n in names]
+    listed += [
+        Sample(f"fake/{a}_{b}", Path(a + b), 1, "train", "swap", identity=f"{a}+{b}")
+        for a in names
+        for b in names
+        if a != b
+    ]
+    make_cache(tmp_path, ["landmarks"], listed, length=2)
+    train, held = hold_back(load(tmp_path, "landmarks"), 0.1, seed=0)
+    assert {p.sample.label for p in held} == {p.sample.label for p in train} == {0, 1}
+    assert not {b for p in train for b in p.sample.bonds} & {b for p in held for b in p.sample.bonds}
+
+
+@pytest.mark.parametrize("name", ["lrnet", "xception", "capsule"])
+def test_a_method_trains_in_a_small_configuration_and_its_loss_falls(name, cache, tmp_path):
+    trained = train(f"small/{name}", cache, tmp_path)
+    for role, history in trained.made_by["history"].items():
+        losses = [epoch["loss"] for epoch in history]
+        assert len(losses) >= 2
+        assert losses[-1] < losses[0], role
+    tensors = {role: read_tensors(tmp_path / "out" / file.name) for role, file in trained.files.items()}
+    for state in tensors.values():
+        load_checkpoint(name, state)  # strictly: every published key, in its shape
+    assert trained.seen == tuple(sorted({b for p in load(cache, "landmarks") for b in p.sample.bonds if "10" not in b}))
+    assert list((tmp_path / "out").glob("*/log/events*"))
+
+
+def train(config: str, cache: Path, folder: Path, *changes: str):
+    """The record of a run with a config that comes along, on this cache."""
+    method = METHODS[method_of(Path(config))]
+    words = ["--config", str(CONFIGS / f"{config}.yaml"), f"data.cache=[{cache}]", f"out={folder / 'out'}", *changes]
+    assert run.command(method, "", words) == 0
+    return read_run(folder / "out")
+
+
+def test_a_killed_run_goes_on_bit_for_bit(cache, tmp_path):
+    changes = ["epochs=40", "epochs_of_differences=2", "accumulate=2", "checkpoint_s=0", "batch=3", "ema=0.9"]
+    words = ["--config", str(CONFIGS / "small/lrnet.yaml"), f"data.cache=[{cache}]", *changes]
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.lrnet", *words, f"out={killed}"], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    try:
+        stood_at = _wait_for_step(killed / "g1" / "checkpoint.pt", process, 12)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert stood_at["epoch"] < 39, "it was too quick to be killed on its way"
+    assert not (killed / "run.json").exists()
+    assert lrnet.main([*words, f"out={killed}"]) == 0
+    assert lrnet.main([*words, f"out={tmp_path / 'unbroken'}"]) == 0
+    resumed, unbroken = (read_run(tmp_path / name) for name in ("killed", "unbroken"))
+    assert resumed.files == unbroken.files, "the SHA-256 of the networks differ"
+    assert resumed.made_by["history"] == unbroken.made_by["history"]
+    last = [torch.load(tmp_path / n / "g1" / "checkpoint.pt", weights_only=True) for n in ("killed", "unbroken")]
+    for part in ("network", "mean"):
+        assert all(torch.equal(last[0][part][key], last[1][part][key]) for key in last[0][part])
+
+
+def _wait_for_step(file: Path, process: subprocess.Popen[bytes], step: int) -> dict[str, int]:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if file.exists():
+            progress = torch.load(file, weights_only=True)["progress"]
+            if progress["step"] >= step:
+                return progress
+        time.sleep(0.02)
+    pytest.fail("no checkpoint was written")
+
+
+def test_a_backbone_that_stays_must_begin_from_something(cache, tmp_path, capsys):
+    words = ["--config", str(CONFIGS / "capsule_nii.yaml"), f"data.cache=[{cache}]", f"out={tmp_path / 'out'}"]
+    assert run.command(capsule.METHOD, "", words) == 1
+    assert "give `start`" in capsys.readouterr().err
+    assert run.command(capsule.METHOD, "", [*words, "start=nowhere.pth"]) == 1
+    assert "neither a weights id nor a file" in capsys.readouterr().err
+
+
+def test_a_run_that_was_begun_otherwise_is_not_gone_on_with(cache, tmp_path, capsys):
+    train("small/lrnet", cache, tmp_path, "epochs=1", "epochs_of_differences=1")
+    words = ["--config", str(CONFIGS / "small/lrnet.yaml"), f"data.cache=[{cache}]", f"out={tmp_path / 'out'}"]
+    assert lrnet.main([*words, "epochs=1", "epochs_of_differences=1", "seed=5"]) == 1
+    assert "begun otherwise (seed changed)" in capsys.readouterr().err
+
+
+class Points:
+    """Two clouds of points in a plane; every draw adds a little chance."""
+
+    def __init__(self, count: int) -> None:
+        rng = np.random.default_rng(count)
+        self.fake, self.video = np.arange(count) % 2 == 1, np.arange(count)
+        self.x = (rng.normal(0, 1, (count, 2)) + 2 * self.fake[:, None]).astype(np.float32)
+
+    def see(self, i):
+        return {"x": self.x[i : i + 1], "fake": self.fake[i : i + 1]}
+
+    def draw(self, i, rng):
+        return self.see(i) | {"x": self.x[i : i + 1] + rng.normal(0, 0.1, (1, 2)).astype(np.float32)}
+
+
+def fit(folder: Path, *changes: str, epochs: int = 3) -> tuple[dict[str, torch.Tensor], loop.Progress]:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    task = loop.Task(
+        network=network,
+        loss=lambda y, batch: {"loss": functional.binary_cross_entropy_with_logits(y[:, 0], batch["fake"].float())},
+        log_odds=lambda y: y[:, 0],
+        train=Points(24),
+        validation=Points(10),
+        backbone=("0.",),
+    )
+    config = read("small/lrnet", "ema=null", "data.cache=[nowhere]", *changes)
+    progress = loop.fit(task, config, folder, epochs, nn.Module.state_dict)
+    return {key: tensor.clone() for key, tensor in network.state_dict().items()}, progress
+
+
+def test_two_batches_for_one_step_are_one_batch_of_twice_the_size(tmp_path):
+    once, _ = fit(tmp_path / "once", "batch=12")
+    twice, _ = fit(tmp_path / "twice", "batch=6", "accumulate=2")
+    for key in once:
+        torch.testing.assert_close(once[key], twice[key], atol=1e-6, rtol=0)
+
+
+def test_processes_that_draw_change_no_draw(tmp_path):
+    alone, _ = fit(tmp_path / "alone", epochs=1)
+    helped, _ = fit(tmp_path / "helped", "workers=2", epochs=1)
+    assert all(torch.equal(alone[key], helped[key]) for key in alone)
+
+
+def test_a_frozen_backbone_stays_until_it_may_move(tmp_path):
+    torch.manual_seed(1)
+    begun = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)).state_dict()
+    frozen, _ = fit(tmp_path / "frozen", "frozen_epochs=all")
+    thawed, _ = fit(tmp_path / "thawed", "frozen_epochs=2")
+    assert torch.equal(frozen["0.weight"], begun["0.weight"])
+    assert not torch.equal(frozen["1.weight"], begun["1.weight"])
+    assert not torch.equal(thawed["0.weight"], begun["0.weight"])
+
+
+def test_sharpness_changes_the_step_and_leaves_the_weights_where_they_were(tmp_path):
+    plain, _ = fit(tmp_path / "plain", epochs=1)
+    sharp, _ = fit(tmp_path / "sharp", "optimiser.sharpness=0.05", epochs=1)
+    apart = [(plain[key] - sharp[key]).abs().max().item() for key in plain]
+    assert 0 < max(apart) < 0.05
+
+
+def test_training_stops_when_the_auc_no_longer_rises(tmp_path):
+    _, progress = fit(tmp_path, "patience=3", "optimiser.rate=1e-9", epochs=50)
+    assert len(progress.history) == 4
+    assert progress.best.validation_auc == progress.history[0].validation_auc
+
+
+def test_the_rarer_class_is_drawn_as_often_as_the_other():
+    fake = np.arange(20) < 16
+    config = read("small/lrnet", "data.balanced=true")
+    order = loop.order_of(fake, config, 0)
+    assert fake[order].mean() == 0.5
+    assert set(order) == set(range(20))
+    assert list(order) != list(loop.order_of(fake, config, 1))
