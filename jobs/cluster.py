@@ -10,6 +10,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -77,6 +78,7 @@ class Cluster:
         Raises:
             AppError: nothing answers there.
         """
+        told_to_end = signal.getsignal(signal.SIGTERM)
         try:
             _knock(settings.ray_address or "auto")
             ray.init(
@@ -94,6 +96,7 @@ class Cluster:
                 f"No Ray cluster can be joined at {settings.ray_address}: start one with `ray start` on this machine "
                 "too, as docs/scaling.md says, or leave TELLTALE_RAY_ADDRESS empty."
             ) from error
+        signal.signal(signal.SIGTERM, told_to_end)  # Ray's own takes it for a crash
         self._settings, self._exchange = settings, Exchange(settings.exchange)
         self._exchange.sweep()
         self._places: dict[str, list[ActorHandle]] = {}

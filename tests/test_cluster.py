@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -18,6 +19,7 @@ os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ray-")  # read once; short, 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 import ray
+from gradio_client import Client, handle_file
 from ray.cluster_utils import Cluster as Nodes
 
 from analysis.pipeline import analyze, take_order
@@ -32,7 +34,7 @@ from jobs.exchange import Exchange, Mislaid
 from jobs.scan import scan
 from storage import ReportStore
 from tests import clips
-from tests.conftest import free_port
+from tests.conftest import free_port, running
 
 MANIFEST = load_manifest()
 PATIENCE_S = 60
@@ -146,6 +148,18 @@ def test_a_node_that_dies_in_mid_scan_loses_nothing(
     assert rows.report.nunique() == ReportStore(settings.database_url).history(owner=None).total == 4
     assert "was lost: NodeDiedError" in caplog.text
     wait_for(lambda: not [file for file in machines.left() if "three" not in file.parts])
+
+
+def test_a_page_has_its_jobs_done_by_the_cluster(machines: Machines, clip: Path, tmp_path: Path):
+    """And ends when it is told to, which Ray would take for a crash."""
+    there = {"TELLTALE_RAY_ADDRESS": machines.nodes.address, "TELLTALE_STORE": str(machines.folder / "exchange")}
+    with running(tmp_path, **there) as server:
+        call = Client(server.url, headers={"x-telltale-visitor": secrets.token_urlsafe(16)}, verbose=False).predict
+        report = call(handle_file(str(clip)), ["lrnet"], thoroughness="fast", api_name="/analyze")
+        assert report["findings"][0]["status"] == "scored"
+        assert (server.data / "costs.json").is_file()
+        assert not (server.data / "networks").exists(), "nothing was scored in the page's own process"
+    assert not machines.left()
 
 
 def test_where_no_cluster_is_one_sentence_says_so_at_once(tmp_path: Path):
