@@ -104,7 +104,7 @@ def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
 
     if settings.metrics:
         tell_numbers(settings.metrics, Gauges(open_database(settings.database_url), settings.data, desk.health))
-    return build(desk), launch_options(settings, desk.users, desk.health), worker
+    return build(desk), launch_options(desk), worker
 
 
 def tell_numbers(where: str, gauges: "Gauges") -> None:

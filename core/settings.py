@@ -91,6 +91,8 @@ class Settings(BaseModel):
     log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
     metrics: str | None = Field(None, pattern=r"^[^:]+:\d{1,5}$", alias="TELLTALE_METRICS")
     """Where Prometheus may ask for numbers, `address:port`; whoever reaches that gets them."""
+    space_id: str | None = Field(None, alias="SPACE_ID")
+    """`owner/name` on Hugging Face Spaces, which set it and show the page in a frame."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -144,6 +146,12 @@ class Settings(BaseModel):
     def media(self) -> Path | None:
         """Where uploads are kept; None in public mode, where they are not."""
         return self.data / "media" if self.moderated else None
+
+    @property
+    def framed_by(self) -> str:
+        """Whose pages may show this one in a frame, as a source of a Content-Security-Policy. Not the moderators' desk,
+        where a click decides, and where browsers would keep the log-in from a frame of another site anyway."""
+        return "https://huggingface.co" if self.space_id and not self.moderated else "'none'"
 
     @property
     def retention(self) -> timedelta:

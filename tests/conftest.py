@@ -62,8 +62,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def running(folder: Path, **chosen: str) -> Iterator[Server]:
-    """The real app with these settings, its data in `folder / "data"`."""
+def running(folder: Path, *, tree: Path = ROOT, **chosen: str) -> Iterator[Server]:
+    """The app that lies in `tree` with these settings, its data in `folder / "data"`."""
     home, port, proxy = folder / "home", free_port(), socket.create_server(("127.0.0.1", 0))
     home.mkdir()
     server = Server(f"http://127.0.0.1:{port}", folder / "data", home, folder / "log", proxy)
@@ -74,7 +74,7 @@ def running(folder: Path, **chosen: str) -> Iterator[Server]:
     with server.log.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "app.py"],
-            cwd=ROOT,
+            cwd=tree,
             env=passed_on | own | {"no_proxy": "127.0.0.1"} | chosen,
             stdout=log,
             stderr=log,

@@ -55,7 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._resolve()
 
     def do_GET(self) -> None:
-        if self.path.startswith("/api/models/"):
+        if self.path.startswith("/api/spaces/"):
+            self._note()
+            repository = self.path.removeprefix("/api/spaces/").partition("/tree/")[0]
+            held = [path for name, path in self.hub.files if name == repository]
+            self._json([{"type": "file", "path": path, "size": 1, "oid": COMMIT} for path in held])
+        elif self.path.startswith("/api/models/"):
             self._note()
             self._json({"id": self.path.removeprefix("/api/models/"), "private": self.hub.private, "siblings": []})
         else:
@@ -73,10 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
             files = [file | {"uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
             self._json({"files": files})
         elif "/commit/" in self.path:
-            repository = self.path.removeprefix("/api/models/").partition("/commit/")[0]
+            repository = self.path.partition("/commit/")[0].removeprefix("/api/models/").removeprefix("/api/spaces/")
             for line in map(json.loads, body.splitlines()):
+                path = line["value"].get("path", "")
                 if line["key"] == "file":
-                    self.hub.add(repository, line["value"]["path"], base64.b64decode(line["value"]["content"]), COMMIT)
+                    self.hub.add(repository, path, base64.b64decode(line["value"]["content"]), COMMIT)
+                elif line["key"] == "deletedFile":
+                    del self.hub.files[repository, path]
             self._json({"commitUrl": f"{self.hub.url}/{repository}/commit/{COMMIT}", "commitOid": COMMIT})
         else:
             self._refuse(404, "RepoNotFound")

@@ -1,6 +1,7 @@
 """The real commands, on small trees of clips that are made here."""
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -8,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -77,6 +81,7 @@ def test_the_command_makes_a_cache_and_says_what_is_lacking(tree, tmp_path):
     arguments = [str(word) for word in command[1:]] + ["--workers", "0"]
     prepare.main([*arguments, "--kinds", "mouth", "--only", "original/*"])
     assert load(cache, "canvas")[0].made.kinds == ("landmarks", "canvas", "mouth")
+    assert len(load(cache, "canvas")) == len(rows(cache / "index.csv")) - 1 == 2
     count = len(rows(cache / "log.csv"))
     prepare.main([*arguments, "--kinds", "mouth", "canvas", "--only", "original/*"])
     assert len(rows(cache / "log.csv")) == count == 5
@@ -119,6 +124,53 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 def children(pid):
     return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def test_a_file_that_kills_its_process_or_hits_a_bug_fails_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for name in ("a", "b", "c", "d"):
+        cv2.imwrite(str(folder / f"{name}.png"), portrait()[..., ::-1])
+    make, tried = prepare.make, Counter()
+
+    def fragile(sample, order):
+        tried[sample.id] += 1
+        if sample.id == "b.png" or (sample.id == "c.png" and tried[sample.id] == 1):
+            raise BrokenProcessPool
+        if sample.id == "d.png":
+            raise RuntimeError("a bug")
+        return make(sample, order)
+
+    monkeypatch.setattr(prepare, "make", fragile)
+    cache = tmp_path / "cache"
+    command = ["faces", str(folder), "--out", str(cache), "--kinds", "landmarks", "--workers", "0"]
+    assert prepare.main(command) == 1
+    assert [p.sample.id for p in load(cache, "landmarks")] == ["a.png", "c.png"]
+    assert {row["id"]: row["reason"] for row in rows(cache / "failed.csv")} == {
+        "b.png": "The process that read it died, often for want of memory.",
+        "d.png": "Unforeseen: RuntimeError('a bug')",
+    }
+    monkeypatch.undo()
+    assert prepare.main(command) == 0
+    assert len(load(cache, "landmarks")) == 2
+    assert prepare.main([*command, "--again"]) == 0
+    assert len(load(cache, "landmarks")) == 4
+
+
+def test_two_runs_at_once_and_a_full_disk_are_refused(tmp_path, monkeypatch):
+    folder, cache = tmp_path / "faces", tmp_path / "cache"
+    folder.mkdir()
+    cache.mkdir()
+    cv2.imwrite(str(folder / "a.png"), portrait()[..., ::-1])
+    command = ["faces", str(folder), "--out", str(cache), "--kinds", "canvas", "--workers", "0"]
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=r"Another run is filling .*; wait for it, or name another folder"):
+            prepare.main(command)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(InputError, match="more than there is room for; ask for fewer kinds"):
+        prepare.main(command)
+    assert not (cache / "canvas").exists()
 
 
 def test_a_photograph_is_a_track_of_one_frame_and_has_no_mouth_to_follow(tmp_path):

@@ -195,7 +195,9 @@ def test_a_viewer_uploads_nothing_and_a_file_is_nobodys_who_has_not_logged_in(of
         (path,) = reviewer.post("/gradio_api/upload", files=post).json()
         assert reviewer.get(f"/gradio_api/file={path}").content == b"bytes"
         assert stranger.get(f"/gradio_api/file={path}").status_code == 401
-        assert reviewer.get(f"/gradio_api/file={office.server.data / 'telltale.db'}").status_code == 403
+        with office.http("lea") as lead:
+            assert lead.get(f"/gradio_api/file={path}").status_code == 404, "not even a lead's"
+        assert reviewer.get(f"/gradio_api/file={office.server.data / 'telltale.db'}").status_code == 404
 
 
 def log_in(http: httpx.Client, name: str = "vera", password: str = PASSWORD, **headers: str) -> httpx.Response:

@@ -50,7 +50,7 @@ from ui.languages import TEXTS
 from ui.messages import Refusal, about, band_name, clock, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
 from ui.rights import VISITOR_HEADER, visitor
-from ui.uploads import discard
+from ui.uploads import discard, put_apart, uploader
 from ui.visit import Answer, Desk
 from ui.weighing import panel, preview
 
@@ -60,7 +60,8 @@ SEEN = Verdict(Label.SOME_SIGNS, 0.7, (0.5, 0.8), 1.0, f"Because {TAG}.")
 
 
 def request(header: str | None = None, session: str | None = None) -> gr.Request:
-    return SimpleNamespace(headers={VISITOR_HEADER: header} if header else {}, session_hash=session)  # type: ignore[return-value]
+    headers = {VISITOR_HEADER: header} if header else {}
+    return SimpleNamespace(headers=headers, session_hash=session, username=None)  # type: ignore[return-value]
 
 
 SOMEBODY, ANOTHER = request(header="somebody's own secret"), request(session="another's session")
@@ -137,14 +138,11 @@ def at_work(settings: Settings, pipeline: Pipeline) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def upload(desk: Desk) -> Callable[[str], str]:
-    """Puts a file where uploads lie, and returns its path as Gradio gives it."""
+def upload(desk: Desk) -> Callable[..., str]:
+    """Puts a file of somebody's where uploads lie, and returns its path as Gradio gives it."""
 
-    def put(content: str = "a clip") -> str:
-        folder = desk.settings.uploads / os.urandom(4).hex()
-        folder.mkdir(parents=True)
-        (folder / "clip.mp4").write_text(content)
-        return str(folder / "clip.mp4")
+    def put(content: str = "a clip", who: gr.Request = SOMEBODY) -> str:
+        return str(put_apart("clip.mp4", content.encode(), desk.settings.uploads, uploader(who)))
 
     return put
 
@@ -154,7 +152,7 @@ def page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of the page, served in this process."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(desk.settings.uploads))
     blocks = build(desk)
-    _, address, _ = blocks.launch(**launch_options(desk.settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**launch_options(desk), quiet=True, prevent_thread_lock=True)
     yield address
     blocks.close(verbose=False)
 
@@ -177,7 +175,8 @@ def test_a_visit_ends_in_a_stored_report_and_without_the_upload(desk, upload):
 
 
 def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another(desk, upload, pipeline):
-    first, second, third = (last(desk.visit(upload(), OPTIONS, None, who)) for who in (SOMEBODY, SOMEBODY, ANOTHER))
+    visitors = (SOMEBODY, SOMEBODY, ANOTHER)
+    first, second, third = (last(desk.visit(upload(who=who), OPTIONS, None, who)) for who in visitors)
     assert (first.from_store, second.from_store, third.from_store) == (False, True, False)
     assert second.report.id == first.report.id != third.report.id
     assert len(pipeline.asked) == 2
@@ -187,7 +186,7 @@ def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another
 def test_the_upload_goes_when_the_visitor_or_the_question_is_refused(desk, upload):
     for options, who in ((OPTIONS, request(header="guess")), (replace(OPTIONS, thoroughness="hasty"), SOMEBODY)):
         with pytest.raises(InputError):
-            list(desk.visit(upload(), options, None, who))
+            list(desk.visit(upload(who=who), options, None, who))
     assert not list(desk.settings.uploads.iterdir())
 
 
@@ -242,10 +241,12 @@ def test_the_end_of_a_visit_deletes_uploads_and_nothing_else(desk, upload):
     own.parent.mkdir()
     own.touch()
     uploads = desk.settings.uploads
-    discard([uploads, clip.parent, uploads / "missing.mp4", uploads / ".." / "assets" / "example.mp4", own], uploads)
+    others = [uploads, clip.parent, uploads / "missing.mp4", uploads / ".." / "assets" / "example.mp4", own]
+    discard([*others, clip.parent / "\0", clip.parent / ("x" * 300)], uploads, uploader(SOMEBODY))
+    discard([clip], uploads, uploader(ANOTHER))
     assert clip.exists()
     assert own.exists()
-    discard([clip], uploads)
+    discard([clip], uploads, uploader(SOMEBODY))
     assert not list(uploads.iterdir())
     with pytest.raises(InputError, match="no longer on the server"):
         list(desk.visit(str(own), OPTIONS, None, SOMEBODY))
@@ -388,7 +389,7 @@ def test_times_read_as_people_write_them():
 def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_first(desk, upload):
     clip = Path(upload())
     clip.write_bytes((ROOT / "ui" / "assets" / "example.mp4").read_bytes())
-    claim = measure(str(clip), desk)
+    claim = measure(str(clip), desk, uploader(SOMEBODY))
     assert (claim.length_s, claim.rate_hz) == (12.0, 25.0)
     said = told_before(claim, [], Options(("lrnet",), thoroughness="thorough"), desk)
     assert "Takes about 20 s for one person in view; a rough guess" in said
@@ -401,10 +402,10 @@ def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_f
 
 
 def test_what_is_no_video_or_no_upload_has_no_estimate(desk, upload):
-    refusal = measure(upload("some text"), desk)
+    refusal = measure(upload("some text"), desk, uploader(SOMEBODY))
     assert "not a video that can be read" in told_before(refusal, [], OPTIONS, desk)
-    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk) is None
-    assert measure(None, desk) is None
+    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk, uploader(SOMEBODY)) is None
+    assert measure(None, desk, uploader(SOMEBODY)) is None
 
 
 def test_lengths_of_time_are_foretold_no_finer_than_is_known():
@@ -419,7 +420,7 @@ def test_the_page_and_programs_wait_in_the_line_of_the_database_and_not_in_gradi
     blocks = build(desk)
     assert not blocks.api_open
     assert {f.concurrency_limit for f in blocks.fns.values() if f.api_name in ("run", "analyze")} == {None}
-    assert launch_options(desk.settings)["max_threads"] > desk.settings.waiting + desk.settings.at_once
+    assert launch_options(desk)["max_threads"] > desk.settings.waiting + desk.settings.at_once
 
 
 def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_is_missing(desk, monkeypatch):

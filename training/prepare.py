@@ -9,7 +9,6 @@ missing or failed is in CACHE/failed.csv with the reason; `--again` tries what f
 """
 
 import argparse
-import csv
 import fcntl
 import logging
 import os
@@ -17,13 +16,12 @@ import shutil
 import signal
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
@@ -41,6 +39,7 @@ from preprocessing.cropping import Look
 from preprocessing.reading import read_tracks
 from training import landmark_files
 from training.clips import PARTIAL, READ, UNLIMITED, most_in_view
+from training.journal import NOTHING, Entry, Journal
 from training.layouts import LAYOUTS, read
 from training.layouts.sample import Sample
 from training.photographs import is_photograph, read_photograph
@@ -64,10 +63,6 @@ log = logging.getLogger(__name__)
 USUAL = (LANDMARKS, "canvas", "mouth", "xception")
 LENGTH_FRAMES = 300
 """Of a video, to guess beforehand how large sequences will be."""
-NOTHING = Made((), 0.0, 0, 0.0, 0.0)
-COLUMNS = ("at", "id", "asked", "kinds", "score", "frames", "rate_hz", "face_px", "reason")
-"""Of log.csv: when a sample was read, the kinds that were asked for and those that were made, what `Made` says, and why
-something is lacking. A later line on the same sample adds to the ones before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +74,6 @@ class Order:
     frames: int
     landmarks: str
     settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the log knows of a sample; `reason` is empty where nothing is lacking."""
-
-    asked: frozenset[str]
-    made: Made
-    reason: str
 
 
 def make(sample: Sample, order: Order) -> Entry:
@@ -133,53 +119,6 @@ def _is_text(path: Path) -> bool:
     return path.suffix.lower() == ".txt"
 
 
-class Journal:
-    """log.csv: a line for each sample as soon as it is finished, so that a killed run knows what is done."""
-
-    def __init__(self, path: Path) -> None:
-        self.entries: dict[str, Entry] = {}
-        rows = []
-        if path.exists():
-            # Of a run that was killed while it wrote, the last line may be cut short and counts for nothing.
-            rows = list(csv.DictReader(path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()))
-        for row in rows:
-            self._take(row["id"], _entry(row))
-        write_rows(path, COLUMNS, rows)
-        self._stream = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._stream, COLUMNS)
-
-    def add(self, id: str, entry: Entry) -> None:
-        self._writer.writerow(
-            {
-                "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
-                "id": id,
-                "asked": " ".join(sorted(entry.asked)),
-                "kinds": " ".join(entry.made.kinds),
-                **{name: getattr(entry.made, name) for name in ("score", "frames", "rate_hz", "face_px")},
-                "reason": " ".join(entry.reason.split()),
-            }
-        )
-        self._stream.flush()
-        self._take(id, entry)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def _take(self, id: str, entry: Entry) -> None:
-        before = self.entries.get(id)
-        if before:
-            kinds = tuple(kind for kind in KINDS if kind in before.made.kinds + entry.made.kinds)
-            made = replace(entry.made if entry.made.kinds else before.made, kinds=kinds)
-            entry = Entry(before.asked | entry.asked, made, entry.reason)
-        self.entries[id] = entry
-
-
-def _entry(row: Mapping[str, str]) -> Entry:
-    numbers = {name: float(row[name]) for name in ("score", "rate_hz", "face_px")}
-    made = Made(kinds=tuple(row["kinds"].split()), frames=int(row["frames"]), **numbers)
-    return Entry(frozenset(row["asked"].split()), made, row["reason"])
-
-
 def lacking(samples: Sequence[Sample], order: Order, journal: Journal, *, again: bool) -> list[Sample]:
     """Those that were not read yet for all kinds that are wanted; with `again` also those of which something failed."""
     known, wanted = journal.entries, frozenset(order.kinds)
@@ -191,36 +130,53 @@ def lacking(samples: Sequence[Sample], order: Order, journal: Journal, *, again:
 def fill(samples: Sequence[Sample], order: Order, journal: Journal, workers: int) -> int:
     """Makes what is wanted of these samples, and gives the number of those in which something unforeseen went wrong.
 
-    Raises:
-        AppError: a process died.
+    Where a process dies, those that were being read are read once more, each alone; only one that dies again failed.
     """
-    unforeseen = 0
-    with (
-        _pool(workers) as pool,
-        tqdm(total=len(samples), unit="sample", smoothing=0.02) as bar,
-    ):
-        waiting = {pool.submit(make, sample, order): sample for sample in samples}
-        for done in as_completed(waiting):
-            entry = _result(done, order)
-            if entry is None:
+    todo, unforeseen = deque(samples), 0
+    with tqdm(total=len(samples), unit="sample", smoothing=0.02) as bar:
+
+        def note(sample: Sample, entry: Entry | BaseException) -> None:
+            nonlocal unforeseen
+            if isinstance(entry, BaseException):
                 unforeseen += 1
-                log.error("%s", waiting[done].id, exc_info=done.exception())
-                entry = Entry(frozenset(order.kinds), NOTHING, f"Unforeseen: {done.exception()!r}")
-            journal.add(waiting[done].id, entry)
+                log.error("%s", sample.id, exc_info=entry)
+                entry = Entry(frozenset(order.kinds), NOTHING, f"Unforeseen: {entry!r}")
+            journal.add(sample.id, entry)
             bar.update()
+
+        while todo:
+            for sample in _read_all(todo, order, workers, note):
+                with _pool(min(workers, 1)) as pool:
+                    try:
+                        note(sample, _result(pool.submit(make, sample, order)))
+                    except BrokenProcessPool:
+                        died = "The process that read it died, often for want of memory."
+                        note(sample, Entry(frozenset(order.kinds), NOTHING, died))
     return unforeseen
 
 
-def _result(done: "Future[Entry]", order: Order) -> Entry | None:
-    try:
-        return done.result()
-    except BrokenProcessPool as error:
-        raise AppError(
-            "A process died, often for want of memory. What is done stays; give the same command again, with fewer "
-            "--workers."
-        ) from error
-    except Exception:  # one file among thousands must not end the night's work; it is logged, counted and told of
-        return None
+def _read_all(
+    todo: deque[Sample], order: Order, workers: int, note: Callable[[Sample, Entry | BaseException], None]
+) -> list[Sample]:
+    """Takes from `todo` until nothing is left or a process dies; gives those that were being read then."""
+    running: dict[Future[Entry], Sample] = {}
+    with _pool(workers) as pool, suppress(BrokenProcessPool):
+        while todo or running:
+            while todo and len(running) < 2 * max(1, workers):
+                running[pool.submit(make, todo[0], order)] = todo[0]
+                todo.popleft()
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                note(running[done], _result(done))
+                del running[done]
+    return list(running.values())
+
+
+def _result(done: Future[Entry]) -> Entry | BaseException:
+    """One file among thousands must not end the night's work, so what nobody foresaw is given back, not raised."""
+    error = done.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise error
+    return error or done.result()
 
 
 @contextmanager
@@ -271,7 +227,7 @@ def _alone(cache: Path) -> Iterator[None]:
         yield
 
 
-def _agree(cache: Path, about: Mapping[str, object]) -> None:
+def _agree(cache: Path, **about: object) -> None:
     """
     Raises:
         InputError: the cache was begun otherwise.
@@ -300,7 +256,7 @@ def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
     videos = sum(not is_photograph(s.path) for s in samples)
     needed = videos * bytes_each + (len(samples) - videos) * bytes_each / order.frames
     free = shutil.disk_usage(order.cache).free
-    log.info("%d samples to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
+    log.info("%d to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
     if needed > free:
         raise InputError("That is more than there is room for; ask for fewer kinds or --frames-per-video.")
 
@@ -354,22 +310,23 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings.from_env(os.environ).model_copy(update=UNLIMITED)
-    samples, missing = ([s for s in part if fnmatch(s.id, given.only)] for part in read(given.layout, given.root))
-    if not samples:
-        raise InputError(f"Nothing of {given.root} is there under {given.only!r}; {len(missing)} files are missing.")
+    found, missing = read(given.layout, given.root.absolute())
+    chosen, absent = ([s for s in part if fnmatch(s.id, given.only)] for part in (found, missing))
+    if not chosen:
+        raise InputError(f"Nothing of {given.root} is there under {given.only!r}; {len(absent)} files are missing.")
     order = Order(given.out, tuple(given.kinds), given.frames_per_video, given.landmarks, settings)
-    with _alone(order.cache):
-        _agree(
-            order.cache,
-            {"layout": given.layout, "frames_per_video": order.frames, "landmarks": order.landmarks},
-        )
-        with closing(Journal(order.cache / "log.csv")) as journal:
-            todo = lacking(samples, order, journal, again=given.again)
-            _refuse_without_room(order, todo)
-            try:
-                unforeseen = fill(todo, order, journal, _workers(given.workers))
-            finally:
-                log.info("%s", _report(order.cache, samples, missing, journal))
+    with _alone(order.cache), closing(Journal(order.cache / "log.csv")) as journal:
+        _agree(order.cache, layout=given.layout, frames_per_video=order.frames, landmarks=order.landmarks)
+        todo = lacking(chosen, order, journal, again=given.again)
+        _refuse_without_room(order, todo)
+        try:
+            unforeseen = fill(todo, order, journal, _workers(given.workers))
+        finally:
+            # What an earlier command read stays, also where the videos have been put away since.
+            read_before = [s for s in (*found, *missing) if s.id in journal.entries]
+            listed = {s.id: s for s in (*read_before, *chosen)}
+            absent = [s for s in absent if s.id not in listed]
+            log.info("%s", _report(order.cache, list(listed.values()), absent, journal))
     return int(unforeseen > 0)
 
 

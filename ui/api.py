@@ -23,7 +23,7 @@ from ui.queue import asked
 from ui.reviewing import rule
 from ui.rights import require, whose
 from ui.similar import as_rows, sightings
-from ui.uploads import put_apart, several_files
+from ui.uploads import put_apart, several_files, uploader
 from ui.visit import Answer, Desk, Repeated
 
 
@@ -113,7 +113,7 @@ def endpoints(desk: Desk) -> None:
         if wanted is Format.JSON:
             return dict(json.loads(document))
         # A file, and not bytes in the answer, for that is what clients know to fetch; it is swept up with old uploads.
-        path = put_apart(file_name(found, wanted), document, desk.settings.uploads)
+        path = put_apart(file_name(found, wanted), document, desk.settings.uploads, uploader(request))
         return FileData(path=str(path), orig_name=path.name).model_dump()
 
     @friendly

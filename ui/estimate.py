@@ -17,9 +17,9 @@ from ui.uploads import is_upload
 from ui.visit import Desk
 
 
-def measure(upload: str | None, desk: Desk) -> Claim | Refusal | None:
-    """How long an upload is by its header, or why that cannot be told; None where there is none."""
-    if not upload or not is_upload(Path(upload), desk.settings.uploads):
+def measure(upload: str | None, desk: Desk, owner: str) -> Claim | Refusal | None:
+    """How long an upload of this owner is by its header, or why that cannot be told; None where there is none."""
+    if not upload or not is_upload(Path(upload), desk.settings.uploads, owner):
         return None
     try:
         return read_claim(Path(upload), settings=desk.settings) or Refusal(say("estimate.silent"))

@@ -30,7 +30,7 @@ from storage.users import UserStore
 from ui.document import Format, write_document
 from ui.messages import about
 from ui.rights import address_of, require, whose
-from ui.uploads import discard, is_upload
+from ui.uploads import discard, is_upload, uploader
 
 POLL_S, WAIT_S = 0.25, 1.0
 """How often a job is looked at that is about to run or runs, and one that others are ahead of."""
@@ -134,7 +134,7 @@ class Desk:
         Raises:
             AppError: the upload cannot be analysed as asked, a detector is not ready, or too much waits already.
         """
-        files = [Path(name) for name in (upload, *references) if name]
+        files, owner = [Path(name) for name in (upload, *references) if name], uploader(request)
         try:
             yield Progress(say("stages.looking"), 0.0)
             asked = self._question(upload, options, secret, request, references)
@@ -147,7 +147,7 @@ class Desk:
             self._not_hidden(report, request)
             yield _known(report, asked.request.name) if job.from_store else Answer(report, from_store=False)
         finally:
-            discard(files, self.settings.uploads)
+            discard(files, self.settings.uploads, owner)
 
     def submit(
         self,
@@ -164,14 +164,14 @@ class Desk:
         Raises:
             AppError: as `visit`; or the key stands for something else.
         """
-        files = [Path(name) for name in (upload, *references) if name]
+        files, owner = [Path(name) for name in (upload, *references) if name], uploader(request)
         try:
             asked = self._question(upload, options, None, request, references)
             known = asked.known.id if asked.known else None
             more = {"priority": priority, "key": key, "known": known}
             return self._submit(asked.request, asked.files, asked.author, request, **more)
         finally:
-            discard(files, self.settings.uploads)
+            discard(files, self.settings.uploads, owner)
 
     def job(self, id: str, request: gr.Request) -> Job:
         """A job that this request may see.
@@ -234,8 +234,8 @@ class Desk:
     ) -> _Question:
         reach = whose(self, secret, request, Role.REVIEWER)
         author = reach or require(self, request, Role.REVIEWER).name
-        path = self._door(upload)
-        genuine = [self._door(reference) for reference in references]
+        path = self._door(upload, uploader(request))
+        genuine = [self._door(reference, uploader(request)) for reference in references]
         if options.thoroughness not in get_args(Thoroughness):
             kinds = ", ".join(get_args(Thoroughness))
             raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
@@ -289,11 +289,11 @@ class Desk:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
             raise NotAllowed(OPINION_FIRST)
 
-    def _door(self, upload: str | None) -> Path:
+    def _door(self, upload: str | None, owner: str) -> Path:
         if not upload:
             raise InputError(say("visit.no_video"))
         path = Path(upload)
-        if not is_upload(path, self.settings.uploads):
+        if not is_upload(path, self.settings.uploads, owner):
             raise InputError(say("visit.gone"))
         if path.stat().st_size > self.settings.max_mb * 1e6:
             raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))

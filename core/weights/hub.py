@@ -5,7 +5,6 @@ Downloads go on where they broke off, and nothing is kept whose hash is wrong.
 
 import io
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from core.errors import WeightsError
 from core.settings import Settings
 from core.weights.conversion import adopt, write_record
-from core.weights.manifest import Weights, WeightsFile
+from core.weights.manifest import Weights, WeightsFile, hub_address
 from core.weights.store import (
     COMMAND,
     Record,
@@ -141,7 +140,7 @@ def _from_own(namespace: str, weights: Weights, file: WeightsFile, settings: Set
 def _from_publisher(weights: Weights, file: WeightsFile, settings: Settings) -> None:
     with _partial(file.sha256 or file.git_sha1 or "", settings) as part:
         if weights.source == "hub":
-            repository, revision, path = _hub_address(file.address)
+            repository, revision, path = hub_address(file.address)
             with _explained(repository, revision), part.open("ab") as stream:
                 _from_hub(repository, revision, path, stream)
         else:
@@ -207,14 +206,6 @@ def _from_url(file: WeightsFile, part: Path) -> None:
 def _endpoint() -> str | None:
     """The operator's choice as it is now; the client reads it when it is imported, which may be long ago."""
     return os.environ.get("HF_ENDPOINT") or None
-
-
-def _hub_address(address: str) -> tuple[str, str, str]:
-    """Repository, revision and path of an `hf://` address."""
-    parts = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)@([0-9a-f]{40})/(.+)", address)
-    if not parts:
-        raise ValueError(f"expected hf://owner/repository@revision/path, got {address!r}")
-    return parts[1], parts[2], parts[3]
 
 
 @contextmanager

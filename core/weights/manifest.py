@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,14 @@ class Weights:
         if len(known) < len(self.files):
             return ""
         return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode()).hexdigest()
+
+
+def hub_address(address: str) -> tuple[str, str, str]:
+    """Repository, revision and path of an `hf://` address."""
+    parts = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)@([0-9a-f]{40})/(.+)", address)
+    if not parts:
+        raise ValueError(f"expected hf://owner/repository@revision/path, got {address!r}")
+    return parts[1], parts[2], parts[3]
 
 
 def load_manifest(path: Path = MANIFEST) -> dict[str, Weights]:

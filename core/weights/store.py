@@ -6,6 +6,7 @@ and of the file it was made from. The folder given by TELLTALE_WEIGHTS goes befo
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Literal, Self
 
 from core.errors import WeightsError
 from core.settings import ROOT, Settings
-from core.weights.manifest import Weights, WeightsFile
+from core.weights.manifest import Weights, WeightsFile, hub_address
 
 COMMAND = "python -m core.weights"
 
@@ -91,7 +92,15 @@ def find(weights: Weights, file: WeightsFile, settings: Settings) -> Path | None
     else:
         below = (weights.detector, ".")
         candidates = [folder / where / file.name for folder in _folders(settings) for where in below]
+        candidates += [_preloaded(file)] if weights.source == "hub" else []
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _preloaded(file: WeightsFile) -> Path:
+    """Where the Hub's client keeps a file unless told otherwise: there a Space finds what its card preloads."""
+    repository, revision, path = hub_address(file.address)
+    cache = Path(os.path.expanduser("~/.cache/huggingface/hub"))
+    return cache / f"models--{repository.replace('/', '--')}" / "snapshots" / revision / path
 
 
 def store(settings: Settings) -> Path:
