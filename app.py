@@ -59,6 +59,7 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     from core.weights import load_manifest
     from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.gauges import Gauges
     from storage.health import check
     from storage.media import Media
     from storage.reviews import ReviewStore
@@ -75,6 +76,8 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     manifest, jobs, log = load_manifest(), JobStore(database, settings), AuditLog(database)
     health = partial(check, database, settings, manifest)
     desk = Desk(settings, manifest, store, jobs, take_order, users, queue, similar, log, health)
+    if settings.metrics:
+        tell_numbers(settings.metrics, Gauges(database, settings.data, health))
     return desk, desk.worker(run)
 
 
@@ -98,12 +101,8 @@ def _runner(settings: Settings, on_gpu: Any = None) -> tuple["Runner", Settings]
 def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
     """The page, the arguments to launch it with, and who does its work once started."""
     desk, worker = open_desk(settings)
-    from storage import open_database
-    from storage.gauges import Gauges
     from ui import build, launch_options
 
-    if settings.metrics:
-        tell_numbers(settings.metrics, Gauges(open_database(settings.database_url), settings.data, desk.health))
     return build(desk), launch_options(desk), worker
 
 
