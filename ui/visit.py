@@ -1,6 +1,5 @@
 """From an upload to a report: the door, the store, the analysis, and the end of the uploaded file."""
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -247,8 +246,3 @@ class Desk:
         if path.stat().st_size > self.settings.max_mb * 1e6:
             raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))
         return path
-
-
-def new_secret(known: str | None) -> str:
-    """The secret of a page: the one this browser keeps, or a new one of 128 random bits."""
-    return known or secrets.token_urlsafe(16)
