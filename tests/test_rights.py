@@ -30,11 +30,12 @@ LEAST: dict[Role | None, set[str]] = {
     None: {"foretell", "wait", "turn_away", "say_stopped", "cards", "installation", "detectors"},
     Role.VIEWER: {
         *("greet", "report", "look", "write", "weigh", "animate", "history"),
+        "job",
         *("queue", "turn", "open_one", "leave", "similar", "show", "read_log"),
         *("open_account", "change_password", "make_key", "revoke_key"),
     },
     Role.REVIEWER: {
-        *("measure_clip", "measure_all", "run", "stop", "analyze"),
+        *("measure_clip", "measure_all", "run", "stop", "analyze", "submit", "cancel"),
         *("claim", "release", "commit", "decide", "escalate", "appeal", "take_next", "review", "run_again", "again"),
     },
     Role.LEAD: {"remove", "pick", "keep", "assess", "consider", "put_in_force"},
@@ -45,7 +46,7 @@ LEAST: dict[Role | None, set[str]] = {
 PUBLIC = LEAST[None] | {
     *("report", "look", "write", "weigh", "animate", "history"),
     *("turn", "reopen", "remove"),
-    *("measure_clip", "measure_all", "run", "stop", "analyze"),
+    *("measure_clip", "measure_all", "run", "stop", "analyze", "submit", "job", "cancel"),
 }
 """What there is on a public page, and nothing else."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 
@@ -34,6 +35,23 @@ def kind_of(rule: CropRule) -> str:
     raise InputError(f"No cache holds crops by the rule {rule.name} with these numbers; kinds are {', '.join(RULES)}.")
 
 
+class OpenCrops:
+    """The crops of one kind of many samples, of which the last few stay at hand; call it with the place of a sample."""
+
+    def __init__(self, prepared: Sequence[Prepared], kind: str) -> None:
+        self._prepared, self._kind = prepared, kind
+        self._faces = lru_cache(maxsize=OPEN)(self._open)
+
+    def __call__(self, v: int) -> Faces:
+        return self._faces(v)
+
+    def _open(self, v: int) -> Faces:
+        return self._prepared[v].faces(self._kind)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Sequence[Prepared], str]]:
+        return type(self), (self._prepared, self._kind)  # a process that draws opens files of its own
+
+
 class Shots:
     """The crops of one kind of many samples: n frames, of which one crop is read at a time.
 
@@ -41,8 +59,7 @@ class Shots:
     """
 
     def __init__(self, prepared: Sequence[Prepared], kind: str, frames: int) -> None:
-        self._prepared, self._kind = prepared, kind
-        self._faces = lru_cache(maxsize=OPEN)(self._open)
+        self._faces = OpenCrops(prepared, kind)
         self._views: list[np.ndarray] = []
         video = []
         for v in range(len(prepared)):
@@ -61,16 +78,6 @@ class Shots:
         """The faces of the sample, and which of them; of several views of a frame one by chance, or the first."""
         views = self._views[i]
         return self._faces(int(self.video[i])), int(views[0] if rng is None else rng.choice(views))
-
-    def _open(self, v: int) -> Faces:
-        return self._prepared[v].faces(self._kind)
-
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_faces": None}  # a process that draws opens files of its own
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__ |= state
-        self._faces = lru_cache(maxsize=OPEN)(self._open)
 
 
 class LookAlikes:

@@ -101,9 +101,12 @@ def boundary(weight: np.ndarray) -> np.ndarray:
 
 
 def self_blended(
-    image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, sizes: tuple[int, int] = (192, 256)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """SBI: the genuine partner, the fake, and the weight float32 (H, W); they are equal where it is 0."""
+    """SBI: the genuine partner, the fake, and the weight float32 (H, W); they are equal where it is 0.
+
+    The mask is softened at a height and a width within `sizes`, px.
+    """
     source, target = image, image
     if rng.random() < 0.5:
         source = changed_statistics(image, rng)
@@ -116,7 +119,8 @@ def self_blended(
     move = np.array([[across, 0, x + (1 - across) * width / 2], [0, down, y + (1 - down) * height / 2]])
     source = cv2.warpAffine(source, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
     mask = elastic(cv2.warpAffine(mask.astype(np.float32), move, (width, height)), rng)
-    size = (int(rng.integers(192, 257)), int(rng.integers(192, 257)))
+    least, most = sizes
+    size = (int(rng.integers(least, most + 1)), int(rng.integers(least, most + 1)))
     kernels = (int(rng.integers(2, 13)) * 2 + 1, int(rng.integers(2, 13)) * 2 + 1)
     weight = soften(mask, size, kernels, float(rng.integers(5, 46))) * np.float32(rng.choice(STRENGTHS))
     return target, blend(source, target, weight), weight

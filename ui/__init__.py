@@ -33,6 +33,11 @@ KEEP_SECRET = """(known) => known || Array.from(
 SWEEP_S, KEEP_S = 300, 3600
 """How often uploads are looked through, and how old one that is not analysed may get; longer than most waits."""
 
+HELD = 200
+"""Requests that Gradio keeps before it looks at them."""
+THREADS = 40
+"""Handlers that may run beside those that wait for an analysis, each of which takes one."""
+
 
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
@@ -68,8 +73,8 @@ def build(desk: Desk) -> gr.Blocks:
                 with gr.Tab(said("page.account")) as account:
                     accounts_tab(desk, desk.users, opened=account)
         endpoints(desk)
-    # With `api_open`, a request could run beside the analysis that has its turn.
-    return page.queue(max_size=desk.settings.waiting, api_open=False)
+    # Who waits for an analysis stands in the line of the database, which is bounded too.
+    return page.queue(max_size=HELD, api_open=False)
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -99,6 +104,7 @@ def launch_options(desk: Desk) -> dict[str, Any]:
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
+        "max_threads": THREADS + settings.waiting + settings.at_once,
         "max_file_size": f"{settings.max_mb:g}mb",
         "show_error": False,
         "run_history": False,

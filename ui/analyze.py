@@ -13,7 +13,7 @@ from starlette.routing import Route
 from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
-from core.words import say
+from core.words import duration, say
 from detectors import Choice, choices
 from plots.style import region_name
 from preprocessing.landmarks import landmark_backends
@@ -22,16 +22,13 @@ from ui.estimate import measure, told_before
 from ui.exhibits import Find
 from ui.languages import everywhere, said
 from ui.markup import announced, each, hint
-from ui.messages import QUICK, Refusal, duration, friendly, refused, told
+from ui.messages import QUICK, Refusal, friendly, refused, told
 from ui.result import ReportView
 from ui.rights import allow
 from ui.uploads import discard, several_files, uploader
 from ui.visit import Answer, Desk
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
-
-ANALYSES = "analyses"
-"""Concurrency group of everything that analyses: page and programs wait in one line."""
 
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
@@ -186,8 +183,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         [video, references, detectors, regions, thoroughness, landmarks, secret],
         [status, start, cancel, *view.outputs],
         js="telltale.fresh",
-        concurrency_id=ANALYSES,
-        concurrency_limit=desk.settings.at_once,
+        concurrency_limit=None,
         api_visibility="private",
         show_progress="hidden",
     )

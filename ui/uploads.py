@@ -162,9 +162,13 @@ def _paths(payload: ListFiles | FileData | None) -> list[str]:
 
 def is_upload(path: Path, folder: Path, owner: str) -> bool:
     """Whether a file is this owner's upload: in a folder of its own, named for them, inside the one of all uploads."""
+    return _is_own(path, folder, owner) and path.is_file()
+
+
+def _is_own(path: Path, folder: Path, owner: str) -> bool:
     try:
         own = path.resolve().parent
-        return own.parent == folder.resolve() and own.name == _folder_for(owner, own.name[:32]) and path.is_file()
+        return own.parent == folder.resolve() and own.name == _folder_for(owner, own.name[:32]) and not path.is_dir()
     except (OSError, ValueError):  # no file can have such a name
         return False
 
@@ -178,9 +182,10 @@ def put_apart(name: str, content: bytes, folder: Path, owner: str) -> Path:
 
 
 def discard(paths: Iterable[Path], folder: Path, owner: str) -> None:
-    """Deletes this owner's uploads with the folders made for them; whatever else a request has named is left alone."""
+    """Deletes this owner's uploads, as far as a job has not taken them over, with the folders made for them; whatever
+    else a request has named is left alone."""
     for path in paths:
-        if is_upload(path, folder, owner):
+        if _is_own(path, folder, owner):
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # another file lies there too
+            with suppress(OSError):  # another file lies there too, or it was gone before
                 path.parent.rmdir()

@@ -25,6 +25,8 @@ STAGES: tuple[tuple[int, int, int, int, Padding | None], ...] = (
     (8, 5, 6, 272, (1, 2, 1, 2)),
     (2, 3, 6, 448, None),
 )
+DROPPED = 0.2
+"""How often the last block's own part is left out in training; the first one's never, the others' in proportion."""
 TAPS = (9, 21, 31)
 """Blocks whose output the pyramid reads."""
 
@@ -94,6 +96,7 @@ class MBConv(nn.Module):
         width, squeezed = inputs * expansion, inputs // 4
         self.expands = expansion > 1
         self.keeps_shape = padding is None and inputs == outputs
+        self.dropped = 0.0
         if self.expands:
             self._expand_conv, self._bn0 = nn.Conv2d(inputs, width, 1, bias=False), trunk_norm(width)
         self._depthwise_conv = (
@@ -110,7 +113,11 @@ class MBConv(nn.Module):
         y = functional.silu(self._bn1(self._depthwise_conv(y)))
         weights = self._se_expand(functional.silu(self._se_reduce(y.mean(dim=(2, 3), keepdim=True))))
         y = self._bn2(self._project_conv(y * weights.sigmoid()))
-        return x + y if self.keeps_shape else y
+        if not self.keeps_shape:
+            return y
+        if self.training and self.dropped:  # stochastic depth: Huang et al., ECCV 2016
+            y = y * torch.empty_like(y[:, :1, :1, :1]).bernoulli_(1 - self.dropped) / (1 - self.dropped)
+        return x + y
 
 
 class Inception(nn.Module):
@@ -138,6 +145,8 @@ def trunk_blocks() -> list[MBConv]:
         for index in range(count):
             blocks.append(MBConv(inputs, channels, kernel, expansion, None if index else padding))
             inputs = channels
+    for number, block in enumerate(blocks):
+        block.dropped = DROPPED * number / len(blocks)
     return blocks
 
 
