@@ -74,6 +74,7 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     from jobs.worker import follow
     from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
+    from storage.gauges import Gauges
     from storage.health import check
     from storage.media import Media
     from storage.reviews import ReviewStore
@@ -91,18 +92,16 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     health = partial(check, database, settings, manifest)
     desk = Desk(settings, manifest, store, jobs, take_order, users, queue, similar, log, health)
     run = partial(on_gpu(follow) if on_gpu else follow, analyze)
+    if settings.metrics:
+        tell_numbers(settings.metrics, Gauges(database, settings.data, health))
     return desk, desk.worker(run)
 
 
 def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
     """The page, the arguments to launch it with, and who does its work once started."""
     desk, worker = open_desk(settings)
-    from storage import open_database
-    from storage.gauges import Gauges
     from ui import build, launch_options
 
-    if settings.metrics:
-        tell_numbers(settings.metrics, Gauges(open_database(settings.database_url), settings.data, desk.health))
     return build(desk), launch_options(desk), worker
 
 

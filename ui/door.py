@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
@@ -25,8 +26,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.metrics import HTTP_SECONDS
 from core.settings import Settings
 from core.words import in_language, say
+from storage.health import SPARE_BYTES
 from ui.languages import preferred
 from ui.uploads import MAX_FILES, know_again, owner_of, uploading
 
@@ -44,8 +47,6 @@ MAX_BODY = 1_000_000
 """Bytes of a request that uploads nothing; the longest that the page sends are notes of 4000 letters."""
 SILENCE_S = 30
 """How long a body may make no progress."""
-SPARE_BYTES = 1_000_000_000
-"""Room on the disk that uploads leave to the database."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -142,12 +143,13 @@ class Door:
     def _with_headers(self, send: Send, request: Request) -> Send:
         fixed = {"Content-Security-Policy": self._policy.replace("'self'", f"'self' 'nonce-{request.state.nonce}'", 1)}
         fixed |= HEADERS | ({"Strict-Transport-Security": f"max-age={A_YEAR_S}"} if is_https(request) else {})
-        path = request.scope["path"]
+        path, began = request.scope["path"], time.perf_counter()
         if not path.startswith(FIXED):
             fixed["Cache-Control"] = "no-store"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                HTTP_SECONDS.labels(message["status"]).observe(time.perf_counter() - began)
                 headers = MutableHeaders(scope=message)
                 for name, value in fixed.items():
                     headers.setdefault(name, value)  # some answers are stricter
