@@ -189,8 +189,8 @@ def _again_and_again(
 def load(folder: Path, visitors: int, minutes: float) -> None:
     """Prints what so many visitors met within so long, and what it took."""
     server, clips, tally, ended = Server(folder / "data").wait(), Clips(folder / "clips"), Tally(), threading.Event()
-    with server.call("first of all") as client, clips.one() as clip:
-        client.predict(clip, **OPTIONS, api_name="/analyze")  # what is loaded once is loaded now
+    with clips.one() as clip:  # what is loaded once is loaded now
+        server.call("first of all").predict(clip, **OPTIONS, api_name="/analyze")
     before, reports = _database_bytes(server.data), _reports(server.settings)
     sizes, began = [server.size()], time.monotonic()
     asks = [
@@ -222,9 +222,9 @@ def load(folder: Path, visitors: int, minutes: float) -> None:
 def soak(folder: Path, number: int) -> bool:
     """Analyses so many clips one after the other; whether nothing has grown."""
     server, clips = Server(folder / "data").wait(), Clips(folder / "clips")
-    sizes, kept, began = [], [], time.monotonic()
-    for turn in range(number):
-        with server.call(f"visitor {turn}") as client, clips.one() as clip:
+    client, sizes, kept, began = server.call("one visitor"), [], [], time.monotonic()
+    for _ in range(number):
+        with clips.one() as clip:
             client.predict(clip, **OPTIONS, api_name="/analyze")
         sizes.append(server.size())
         kept.append(sum(1 for name in ("uploads", "tmp", "jobs") for _ in (server.data / name).rglob("*")))
