@@ -164,7 +164,7 @@ def test_a_node_that_dies_in_mid_scan_loses_nothing(
 
 def test_where_no_cluster_is_one_sentence_says_so_at_once(tmp_path: Path):
     nowhere = Settings.from_env({"TELLTALE_DATA": str(tmp_path), "TELLTALE_RAY_ADDRESS": f"127.0.0.1:{free_port()}"})
-    with pytest.raises(AppError, match=r"No Ray cluster can be joined at 127.0.0.1:\d+: start one"):
+    with pytest.raises(AppError, match=r"No Ray cluster can be joined at 127.0.0.1:\d+ \(.*refused\): start one"):
         Cluster(nowhere)
 
 
