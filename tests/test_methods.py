@@ -21,12 +21,16 @@ from benchmarks.seeded import golden, seeded_input
 from core.errors import InputError
 from core.settings import ROOT, Settings
 from detectors.base import read_tensors
+from detectors.compact import read_model
 from detectors.networks import NETWORKS, load_checkpoint
 from detectors.networks.laa_net import LAAOutput
-from training import capsule, dsp_fwa, laa_net, lipforensics, loop, lrnet, run, streams, targets, xception
+from preprocessing.regions import REGIONS
+from training import capsule, compact, dsp_fwa, laa_net, lipforensics, loop, lrnet, run, streams, targets, xception
+from training.compact_cache import CompactConfig
 from training.config import Config, read_config
+from training.cues import LOOK
 from training.layouts.sample import Sample
-from training.prepared import load
+from training.prepared import load, look_of
 from training.runs import read_run
 from training.samples import Crops
 from training.splits import hold_back, read_parts
@@ -73,19 +77,22 @@ def lips(tmp_path_factory) -> Path:
     return file
 
 
+KINDS = {name: method.config for name, method in METHODS.items()} | {"compact": CompactConfig}
+
+
 def read(name: str, *changes: str) -> Config:
     file = CONFIGS / f"{name}.yaml"
-    return read_config(METHODS[method_of(file)].config, file, changes)
+    return read_config(KINDS[method_of(file)], file, changes)
 
 
 def method_of(file: Path) -> str:
     """The method that a config is of, by the beginning of its name."""
-    return next(method for method in METHODS if file.stem.startswith(method))
+    return next(method for method in KINDS if file.stem.startswith(method))
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.yaml")), ids=lambda f: f.relative_to(CONFIGS).as_posix())
 def test_every_config_that_comes_along_is_one(file):
-    config = read_config(METHODS[method_of(file)].config, file)
+    config = read_config(KINDS[method_of(file)], file)
     assert config.method == method_of(file)
     assert config.looks_at()
     assert config.out == Path("data/runs") / file.stem
@@ -171,6 +178,17 @@ def test_a_method_trains_in_a_small_configuration_and_its_loss_falls(name, cache
     assert list((tmp_path / "out").glob("*/log/events*"))
 
 
+def test_compact_learns_from_the_cues_of_a_cache(tmp_path):
+    assert look_of("cues") == LOOK
+    make_cache(tmp_path / "cache", ["cues"], [*people(3), *people(1, "val", first=3)], length=18)
+    words = ["--config", str(CONFIGS / "small/compact.yaml"), f"data.cache=[{tmp_path / 'cache'}]"]
+    assert compact.main([*words, f"out={tmp_path / 'out'}"]) == 0
+    trained = read_run(tmp_path / "out")
+    assert trained.made_by["validation_auc"]["entire"] == 1.0
+    for region in REGIONS:
+        read_model(tmp_path / "out" / trained.files["model"].name, region)
+
+
 def train(config: str, cache: Path, folder: Path, *changes: str):
     """The record of a run with a config that comes along, on this cache."""
     method = METHODS[method_of(Path(config))]
@@ -206,7 +224,7 @@ def test_a_killed_run_goes_on_bit_for_bit(cache, tmp_path):
 
 
 def _wait_for_step(file: Path, process: subprocess.Popen[bytes], step: int) -> dict[str, int]:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 400
     while time.monotonic() < end and process.poll() is None:
         if file.exists():
             progress = torch.load(file, weights_only=True)["progress"]

@@ -12,6 +12,7 @@ import argparse
 import csv
 import fcntl
 import logging
+import math
 import os
 import shutil
 import signal
@@ -49,6 +50,7 @@ from training.prepared import (
     KINDS,
     LANDMARKS,
     RULES,
+    RUNS,
     SEQUENCES,
     Made,
     look_of,
@@ -303,6 +305,13 @@ def _agree(cache: Path, **about: object) -> None:
         write_about(cache, {**about, "made_by": VERSION})
 
 
+def _frames_of(kind: str, order: Order) -> int:
+    """How many crops a video brings, about."""
+    if kind in RUNS:
+        return math.prod(RUNS[kind])
+    return LENGTH_FRAMES if kind in SEQUENCES else order.frames
+
+
 def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
     """Tells how much there is to do.
 
@@ -310,7 +319,7 @@ def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
         InputError: the disk is too small for the crops.
     """
     bytes_each = sum(
-        3 * rule.size_px**2 * rule.views * (LENGTH_FRAMES if kind in SEQUENCES else order.frames)
+        3 * rule.size_px**2 * rule.views * _frames_of(kind, order)
         for kind, rule in RULES.items()
         if kind in order.kinds
     )
