@@ -56,14 +56,12 @@ def gather(prepared: Sequence[Prepared], folder: Path) -> Collection:
     Raises:
         InputError: none has any.
     """
-    rows, failures = [], []
+    rows = []
     for one in tqdm(prepared, desc="cues", disable=None):
         try:
             rows.append((one, _cues(one, folder / f"{one.cache.name}-{one.sample.id.replace('/', '-')}.npz")))
         except NotApplicable as reason:
-            failures.append((one, str(reason)))
-    for one, reason in failures:
-        log.warning("%s: %s", one.sample.id, reason)
+            log.warning("%s: %s", one.sample.id, reason)
     if not rows:
         raise InputError("No sample is long and large enough for cues; prepare other videos.")
     samples = [one.sample for one, _ in rows]
