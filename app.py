@@ -1,4 +1,5 @@
-"""Start: settings, folders, logging, store, page; with `selftest`, whether the detectors score as they did."""
+"""Start: settings, folders, logging, store, page; with `work`, a worker without a page; with `selftest`, whether the
+detectors score as they did."""
 
 import argparse
 import logging
@@ -20,8 +21,10 @@ from core.types import Options, Thoroughness
 if TYPE_CHECKING:
     from gradio import Blocks
 
+    from jobs.worker import Worker
     from storage.gauges import Gauges
     from storage.sender import Sender
+    from ui.visit import Desk
 
 log = logging.getLogger("telltale")
 
@@ -59,9 +62,8 @@ def clear(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blocks", dict[str, Any]]:
-    """The page on top of an up-to-date store, and the arguments to launch it with; until `ended`, where it is given,
-    expired reports are deleted from the store."""
+def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
+    """Where visitors are served, on top of an up-to-date store, and who does its work once started."""
     on_gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
         import spaces  # before anything that imports torch
@@ -69,36 +71,39 @@ def page(settings: Settings, ended: threading.Event | None = None) -> tuple["Blo
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
     from analysis.pipeline import analyze, take_order
     from core.weights import load_manifest
-    from storage import AuditLog, ReportStore, open_database
+    from jobs.worker import follow
+    from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
-    from storage.gauges import Gauges
     from storage.health import check
     from storage.media import Media
-    from storage.retention import keep_deleting
     from storage.reviews import ReviewStore
     from storage.similar import Similar
     from storage.users import UserStore
-    from ui import build, launch_options
-    from ui.visit import Desk, follow
+    from ui.visit import Desk
 
     prepare_database(settings.database_url)
     database = open_database(settings.database_url)
     store = ReportStore(database, Media(settings.media) if settings.media else None)
-    if ended:
-        name, arguments = "retention", (store, settings.retention, ended)
-        threading.Thread(target=keep_deleting, args=arguments, name=name, daemon=True).start()
     users = UserStore(database, session_hours=settings.session_hours) if settings.moderated else None
     queue = ReviewStore(database, settings) if settings.moderated else None
     similar = Similar(database) if settings.moderated else None
-    following = on_gpu(follow) if on_gpu else follow
-    manifest = load_manifest()
+    manifest, jobs, log = load_manifest(), JobStore(database, settings), AuditLog(database)
     health = partial(check, database, settings, manifest)
-    desk = Desk(
-        settings, manifest, store, take_order, analyze, following, users, queue, similar, AuditLog(database), health
-    )
+    desk = Desk(settings, manifest, store, jobs, take_order, users, queue, similar, log, health)
+    run = partial(on_gpu(follow) if on_gpu else follow, analyze)
+    return desk, desk.worker(run)
+
+
+def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
+    """The page, the arguments to launch it with, and who does its work once started."""
+    desk, worker = open_desk(settings)
+    from storage import open_database
+    from storage.gauges import Gauges
+    from ui import build, launch_options
+
     if settings.metrics:
-        tell_numbers(settings.metrics, Gauges(database, settings.data, health))
-    return build(desk), launch_options(settings, users, health)
+        tell_numbers(settings.metrics, Gauges(open_database(settings.database_url), settings.data, desk.health))
+    return build(desk), launch_options(desk), worker
 
 
 def tell_numbers(where: str, gauges: "Gauges") -> None:
@@ -113,18 +118,41 @@ def tell_numbers(where: str, gauges: "Gauges") -> None:
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    ended = threading.Event()
-    blocks, options = page(settings, ended)
+    ended = _told_to_end()
+    blocks, options, worker = page(settings)
+    from storage.retention import keep_deleting
+
+    for store in (worker.store, worker.jobs):
+        arguments = (store, settings.retention, ended)
+        threading.Thread(target=keep_deleting, args=arguments, name="retention", daemon=True).start()
     sender = _sender(settings) if settings.moderated else None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
     log.info("Telltale is at %s", address)
+    worker.start()
     ended.wait()
+    worker.stop()
     blocks.close(verbose=False)
     if sender:
         sender.stop()
     shutil.rmtree(settings.uploads, ignore_errors=True)
+
+
+def work(settings: Settings) -> None:
+    """Only works on jobs, of whatever pages share the database and the data folder, until the process is told to
+    end."""
+    ended = _told_to_end()
+    _, worker = open_desk(settings.model_copy(update={"at_once": max(1, settings.at_once)}))
+    worker.start()
+    log.info("At work")
+    ended.wait()
+    worker.stop()
+
+
+def _told_to_end() -> threading.Event:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 def _sender(settings: Settings) -> "Sender":
@@ -151,7 +179,7 @@ def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
     """A row for each file; returns the exit code."""
     from analysis.pipeline import analyze
     from jobs.scan import scan
-    from ui.visit import follow
+    from jobs.worker import follow
 
     return scan(source, out, options, settings, partial(follow, analyze))
 
@@ -160,6 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python app.py", description="Serves the page, unless told otherwise.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("selftest", help="score a stored input and compare")
+    commands.add_parser("work", help="only work on the jobs of pages that share the database and the data folder")
     many = commands.add_parser("scan", help="analyse whole folders; one row a file in a table")
     many.add_argument("source", help="a folder, or a list: one path a line, a CSV with a column `path`, or - for stdin")
     many.add_argument("--out", type=Path, required=True, help="the table to write: .parquet, .csv or .jsonl")
@@ -172,6 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "selftest":
             prepare(settings)
             return selftest(settings)
+        if given.command == "work":
+            prepare(settings)
+            work(settings)
+            return 0
         if given.command == "scan":
             prepare(settings)
             options = Options(tuple(given.detectors), tuple(given.regions), given.thoroughness)

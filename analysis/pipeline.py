@@ -51,6 +51,7 @@ def analyze(
     settings: Settings,
     manifest: Mapping[str, Weights],
     references: Sequence[Path] = (),
+    reference_names: Sequence[str] = (),
     order: Order | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Report:
@@ -59,6 +60,7 @@ def analyze(
     Args:
         name: what the file is called; data, never a path.
         references: genuine clips of the same source; how much higher than usual they score is taken off.
+        reference_names: what they are called, where that is not the name of the file.
         order: what `take_order` says of the same arguments, where it was asked already.
         on_progress: called every few frames; what it raises (such as `Cancelled`) ends the analysis.
 
@@ -143,7 +145,7 @@ def analyze(
         warnings=(
             *reading.warnings,
             *_unserved(chosen, options.regions),
-            *_beside(references, offsets, genuine, found.answers),
+            *_beside(references, reference_names, offsets, genuine, found.answers),
         ),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=_devices(chosen),
@@ -169,7 +171,7 @@ def take_order(
     """
     offered = choices(manifest, settings)
     chosen = choose(options.detectors, offered, options.regions, referenced=bool(references))
-    sha256, genuine = _hash(path), tuple(sorted(_hash(file) for file in references))
+    sha256, genuine = hash_of(path), tuple(sorted(hash_of(file) for file in references))
     determined_by = {
         "file": sha256,
         "references": genuine,
@@ -256,6 +258,7 @@ def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
 
 def _beside(
     references: Sequence[Path],
+    names: Sequence[str],
     offsets: Mapping[str, float],
     genuine: Sequence[Scores | Skipped],
     answers: Sequence[Scores | Skipped],
@@ -265,7 +268,8 @@ def _beside(
         return []
     if not offsets:
         return ["None of the reference clips could be scored, so they changed nothing."]
-    used = ", ".join(f"{file.name} (SHA-256 {_hash(file)[:12]}…)" for file in references)
+    called = zip(names or [file.name for file in references], references, strict=True)
+    used = ", ".join(f"{name} (SHA-256 {hash_of(file)[:12]}…)" for name, file in called)
     told = [f"Read against {used}."]
     for id, offset in offsets.items():
         told.append(f"Scores of {id} were moved by {-offset:+.2f} log-odds towards the reference clips.")
@@ -280,7 +284,7 @@ def _beside(
     return told
 
 
-def _hash(path: Path) -> str:
+def hash_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

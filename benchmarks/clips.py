@@ -14,7 +14,7 @@ RATE_HZ = 25
 
 
 def make_clip(target: Path, *, seconds: int, width: int, height: int) -> Path:
-    """The example clip's first ten seconds, enlarged to fill the height and repeated to `seconds`, a multiple of ten.
+    """The example clip's first ten seconds, or fewer, enlarged to fill the height; repeated to multiples of ten.
 
     Pictures are encoded once; the repetitions copy packets, so ten minutes take no longer to make than ten seconds.
     """
@@ -22,7 +22,7 @@ def make_clip(target: Path, *, seconds: int, width: int, height: int) -> Path:
     with av.open(str(EXAMPLE)) as source, av.open(str(once), "w") as made:
         stream = made.add_stream("libx264", rate=RATE_HZ, options={"crf": "23", "preset": "veryfast", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame, _ in zip(source.decode(video=0), range(10 * RATE_HZ), strict=False):
+        for frame, _ in zip(source.decode(video=0), range(min(10, seconds) * RATE_HZ), strict=False):
             square = cv2.resize(frame.to_ndarray(format="rgb24"), (height, height), interpolation=cv2.INTER_CUBIC)
             side = (width - height) // 2
             wide: np.ndarray = cv2.copyMakeBorder(square, 0, 0, side, width - height - side, cv2.BORDER_REPLICATE)

@@ -54,10 +54,16 @@ class Settings(BaseModel):
     """Below this calibrated P(fake): no signs found. Between this and `some_signs`: inconclusive."""
     max_minutes: float = Field(15, gt=0, alias="TELLTALE_MAX_MINUTES")
     """An analysis that takes longer than this is stopped."""
-    at_once: int = Field(1, ge=1, alias="TELLTALE_AT_ONCE")
-    """Analyses that run side by side; one uses all cores already."""
+    at_once: int = Field(1, ge=0, alias="TELLTALE_AT_ONCE")
+    """Analyses that run side by side in one process; one uses all cores already. 0 leaves them to other processes."""
     waiting: int = Field(16, ge=1, alias="TELLTALE_WAITING")
-    """Requests that may wait for their turn before further ones are turned away."""
+    """Jobs of each priority that may wait for their turn before further ones are turned away."""
+    per_hour: int = Field(100, ge=1, alias="TELLTALE_PER_HOUR")
+    """Analyses that a visitor, or a user with all their keys, may ask for within an hour."""
+    per_address: int = Field(300, ge=1, alias="TELLTALE_PER_ADDRESS")
+    """The same for an address of the internet, from which several visitors may come."""
+    lease_seconds: float = Field(60, gt=1, alias="TELLTALE_LEASE_SECONDS")
+    """A worker that gives no sign of life for so long has lost its job."""
     claim_minutes: float = Field(20, gt=0, le=1440, alias="TELLTALE_CLAIM_MINUTES")
     """How long a reviewer keeps others off a report that they work on."""
     blind_first: bool = Field(False, alias="TELLTALE_BLIND_FIRST")
@@ -79,6 +85,8 @@ class Settings(BaseModel):
     log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
     metrics: str | None = Field(None, pattern=r"^[^:]+:\d{1,5}$", alias="TELLTALE_METRICS")
     """Where Prometheus may ask for numbers, `address:port`; whoever reaches that gets them."""
+    space_id: str | None = Field(None, alias="SPACE_ID")
+    """`owner/name` on Hugging Face Spaces, which set it and show the page in a frame."""
     server_name: str = Field("127.0.0.1", alias="GRADIO_SERVER_NAME")
     server_port: int = Field(7860, ge=1, le=65535, alias="GRADIO_SERVER_PORT")
 
@@ -119,9 +127,20 @@ class Settings(BaseModel):
         return self.data / "uploads"
 
     @property
+    def jobs(self) -> Path:
+        """Where the files of jobs lie until these end."""
+        return self.data / "jobs"
+
+    @property
     def media(self) -> Path | None:
         """Where uploads are kept; None in public mode, where they are not."""
         return self.data / "media" if self.moderated else None
+
+    @property
+    def framed_by(self) -> str:
+        """Whose pages may show this one in a frame, as a source of a Content-Security-Policy. Not the moderators' desk,
+        where a click decides, and where browsers would keep the log-in from a frame of another site anyway."""
+        return "https://huggingface.co" if self.space_id and not self.moderated else "'none'"
 
     @property
     def retention(self) -> timedelta:

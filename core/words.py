@@ -29,6 +29,11 @@ def named(section: str, name: str) -> str:
     return texts(language()).get(f"{section}.{name}", name)
 
 
+def duration(seconds: float) -> str:
+    """How long, in the unit people would use: "40 s", "5 min"."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f}".removesuffix(".0") + " min"
+
+
 def language() -> str:
     """That of the innermost `in_language`, else that of whom `ask` named, else English."""
     wanted = _set.get() or _asked()

@@ -1,1 +1,1 @@
-"""Work that nobody sits in front of: whole folders, and more than one machine."""
+"""Work that waits in a line, and work that nobody sits in front of: whole folders, and more than one machine."""

@@ -8,10 +8,9 @@ import csv
 import logging
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock
@@ -27,15 +26,12 @@ from core.settings import Settings
 from core.types import Options, Progress, Report
 from core.weights import Weights, load_manifest
 from detectors import choices, choose
+from jobs.worker import Runner, in_force
 from storage import ReportStore, open_database, prepare
 from storage.media import Media
 from storage.reviews import ReviewStore
 
 log = logging.getLogger(__name__)
-
-Runner = Callable[..., Generator[Progress | Report, None, None]]
-"""Called as `analyze` is, but for `on_progress`, and with `max_minutes`: signs of life, then the report. Closing it
-stops the work."""
 
 Row = dict[str, Any]
 
@@ -74,8 +70,7 @@ def scan(source: str, out: Path, options: Options, settings: Settings, run: Runn
     prepare(settings.database_url)
     database = open_database(settings.database_url)
     store = ReportStore(database, Media(settings.media) if settings.media else None)
-    if settings.moderated:
-        settings = settings.model_copy(update=asdict(ReviewStore(database, settings).bands()))
+    settings = in_force(settings, ReviewStore(database, settings) if settings.moderated else None)
     logging.getLogger("analysis").setLevel(logging.WARNING)  # a line or two a file; the bar says the same
     rows: dict[str, Row] = {_name(path): {} for path in paths}
     with logging_redirect_tqdm(), tqdm(total=len(rows), unit="file", dynamic_ncols=True, disable=None) as bar:

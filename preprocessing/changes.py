@@ -25,15 +25,15 @@ CRF = 28
 SCALE = 0.75
 
 
-def reencode(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Through an H.264 encoder at CRF 28 and back; begins anew where the picture changes its size."""
+def reencode(frames: Iterator[Frame], *, crf: int = CRF) -> Iterator[Frame]:
+    """Through an H.264 encoder and back; begins anew where the picture changes its size."""
     shape: tuple[int, ...] = ()
     for frame in frames:
+        height, width = frame.image.shape[:2]
         if frame.image.shape != shape:
             shape = frame.image.shape
-            encoder, decoder = _encoder(*shape[:2]), av.CodecContext.create("h264", "r")
+            encoder, decoder = _encoder(height, width, crf), av.CodecContext.create("h264", "r")
             decoder.thread_count = 1  # with more it would hold frames back
-        height, width = shape[:2]
         even = np.pad(frame.image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(even, format="rgb24")
         picture.pts = frame.index
@@ -42,20 +42,39 @@ def reencode(frames: Iterator[Frame]) -> Iterator[Frame]:
         yield replace(frame, image=np.ascontiguousarray(back.to_ndarray(format="rgb24")[:height, :width]))
 
 
-def shrink(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """To three quarters of the width and height."""
+def shrink(frames: Iterator[Frame], *, scale: float = SCALE) -> Iterator[Frame]:
+    """To this share of the width and height."""
     for frame in frames:
         height, width = frame.image.shape[:2]
-        size = round(SCALE * width), round(SCALE * height)
+        size = round(scale * width), round(scale * height)
         yield replace(frame, image=cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA))
 
 
-def _encoder(height: int, width: int) -> "av.VideoCodecContext":
+def blur(frames: Iterator[Frame], *, sigma_px: float) -> Iterator[Frame]:
+    """By a Gaussian, as a lens out of focus does."""
+    for frame in frames:
+        yield replace(frame, image=cv2.GaussianBlur(frame.image, (0, 0), sigma_px))
+
+
+def add_noise(frames: Iterator[Frame], *, sd: float) -> Iterator[Frame]:
+    """Of each pixel by itself, `sd` in grey levels, as in the dark; the same each time."""
+    for frame in frames:
+        noise = np.random.default_rng(frame.index).normal(0, sd, frame.image.shape).astype(np.float32)
+        yield replace(frame, image=np.clip(np.rint(frame.image + noise), 0, 255).astype(np.uint8))
+
+
+def brighten(frames: Iterator[Frame], *, gain: float) -> Iterator[Frame]:
+    """Every grey level times `gain`; what is then too bright is white."""
+    for frame in frames:
+        yield replace(frame, image=cv2.convertScaleAbs(frame.image, alpha=gain))
+
+
+def _encoder(height: int, width: int, crf: int) -> "av.VideoCodecContext":
     """Gives each frame back before it takes the next; one thread, so that the result is the same on every machine."""
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     # A quality was asked for, not a rate, so the clock it counts in does not matter.
     encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
-    encoder.options = {"crf": str(CRF), "preset": "veryfast", "tune": "zerolatency"}
+    encoder.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
     encoder.thread_count = 1
     return encoder

@@ -2,6 +2,7 @@
 
 from storage.audit import Action, AuditLog, Entry
 from storage.database import open_database, prepare, upgrade
+from storage.jobs import JobStore
 from storage.reports import History, HistoryRow, ReportStore
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Entry",
     "History",
     "HistoryRow",
+    "JobStore",
     "ReportStore",
     "open_database",
     "prepare",

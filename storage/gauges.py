@@ -9,7 +9,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.tables import ReportRow
+from core.jobs import JobState, Priority
+from storage.tables import JobRow, ReportRow
 
 BYTES = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
@@ -44,3 +45,10 @@ def _of_database(connection: Connection) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("telltale_database_bytes", "Size of the database.", size)
     kept = connection.scalar(select(func.count()).select_from(ReportRow).where(ReportRow.deleted_at.is_(None)))
     yield GaugeMetricFamily("telltale_reports_kept", "Reports that can be opened.", kept)
+    jobs = GaugeMetricFamily("telltale_jobs", "Jobs that wait or run.", labels=["state", "priority"])
+    counted = select(JobRow.state, JobRow.priority, func.count()).group_by(JobRow.state, JobRow.priority)
+    found = {(state, priority): number for state, priority, number in connection.execute(counted)}
+    for state in (JobState.QUEUED, JobState.RUNNING):
+        for priority in Priority:
+            jobs.add_metric([state, priority.name.lower()], found.get((state, priority), 0))
+    yield jobs

@@ -14,10 +14,12 @@ from sqlalchemy import ColumnElement, Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import AppError, ReportNotFound
+from core.jobs import Claim
 from core.metrics import observe
 from core.types import Basis, Exhibit, Finding, Label, Occlusion, Person, Report, Trial
 from storage.audit import Action, append
 from storage.database import sessions
+from storage.jobs import finish, forget
 from storage.media import Media
 from storage.outbox import tell_analysed
 from storage.reviews import queued
@@ -84,7 +86,15 @@ class ReportStore:
     def __init__(self, database: Engine | str, media: Media | None = None) -> None:
         self._session, self.media = sessions(database), media
 
-    def add(self, report: Report, *, owner: str, file: Path | None = None, again: str | None = None) -> None:
+    def add(
+        self,
+        report: Report,
+        *,
+        owner: str,
+        file: Path | None = None,
+        again: str | None = None,
+        claim: Claim | None = None,
+    ) -> None:
         """Keeps a report whole, save for its motions and heat maps, which are rounded as `storage.tables` says.
 
         At the moderators' desk the hooks are told of it.
@@ -92,9 +102,15 @@ class ReportStore:
         Args:
             file: what was analysed.
             again: the id of the report that was run again, if this is what came out.
+            claim: on the job that ends with this report.
+
+        Raises:
+            Cancelled: the job was cancelled, or is another worker's; nothing is kept.
         """
         actor = owner if self.media else VISITOR
         with self._session.begin() as session:
+            if claim:
+                finish(session, claim, report.id)
             session.add(_row(report, owner))
             if self.media:
                 tell_analysed(session, report)
@@ -192,6 +208,7 @@ class ReportStore:
             if self.media is None:
                 if session.scalar(delete(ReportRow).where(*wanted).returning(ReportRow.id)) is None:
                     raise _not_found()
+                forget(session, report_id)
                 append(session, actor=actor, action=Action.DELETED, report_id=report_id, details={"reason": reason})
                 return
             blotted = update(ReportRow).where(*wanted).values(REMAINS | {"deleted_at": _now()})
@@ -199,6 +216,7 @@ class ReportStore:
             gone = session.execute(blotted.returning(column.video_sha256, column.verdict_label)).one_or_none()
             if gone is None:
                 raise _not_found()
+            forget(session, report_id)
             for part in GOES:
                 session.execute(delete(part).where(part.report_id == report_id))
             # What it was decided stays; nobody has anything to do about it any more.

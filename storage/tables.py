@@ -22,9 +22,11 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column, relationship
 
+from core.jobs import JobState
 from core.people import Role
 from core.reviewing import Decision, Move, State
 from core.types import (
@@ -181,6 +183,7 @@ class Base(DeclarativeBase):
         Move: _words(Move),
         Decision: _words(Decision),
         Role: _words(Role),
+        JobState: _words(JobState),
     }
 
 
@@ -549,3 +552,48 @@ class DeliveryRow(Base):
     """The next attempt is not made before; seconds since 1970."""
 
     __table_args__ = (Index(None, "hook_id", "due_at"),)
+
+
+class JobRow(Base):
+    """An analysis that was asked for. Moments are in seconds since 1970. It points to no row of `reports`: either may
+    go first."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    key: Mapped[str | None]
+    """By which its owner knows it: asking again with the same one is not asking twice."""
+    address: Mapped[str | None]
+    """A keyed hash of where it was asked from, for as long as that is counted."""
+    language: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str]
+    sha256: Mapped[str]
+    options: Mapped[Options] = composite(Options, column_template="options_%s")
+    references: Mapped[tuple[str, ...]]
+    reference_names: Mapped[tuple[str, ...]]
+    again: Mapped[str | None]
+    priority: Mapped[int]
+    state: Mapped[JobState]
+    created_s: Mapped[float]
+    started_s: Mapped[float | None]
+    ended_s: Mapped[float | None]
+    worker: Mapped[str | None]
+    """Who has claimed it."""
+    lease_s: Mapped[float | None]
+    """Until then, without a further sign of life of the worker."""
+    stage: Mapped[str] = mapped_column(default="")
+    fraction: Mapped[float] = mapped_column(default=0.0)
+    tries: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None]
+    report_id: Mapped[str | None]
+    from_store: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = (
+        UniqueConstraint("owner", "key"),
+        Index(None, "state", "priority", "created_s"),
+        Index(None, "owner", "created_s"),
+        Index(None, "address", "created_s"),
+        Index(None, "state", "ended_s"),
+        Index(None, "report_id"),
+    )

@@ -1,6 +1,8 @@
 """A report is run again at the moderators' desk: what is asked for, what differs, and what the log says of it."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -16,7 +18,8 @@ from core.reviewing import Bands
 from core.settings import Settings
 from core.types import Finding, Label, Options, Report, Thresholds, UsedWeights
 from core.weights import load_manifest
-from storage import Action, AuditLog, ReportStore, upgrade
+from jobs.worker import follow
+from storage import Action, AuditLog, JobStore, ReportStore, upgrade
 from storage.media import Media
 from storage.reviews import ReviewStore
 from storage.users import UserStore
@@ -31,7 +34,7 @@ PEOPLE = {"vera": Role.VIEWER, "rolf": Role.REVIEWER}
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path_factory.mktemp("desk")), "TELLTALE_MODE": "moderation"})
     url = settings.database_url
     upgrade(url)
@@ -40,7 +43,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         users.add(name, role, "correct horse battery")
     log = AuditLog(url)
     queue = ReviewStore(url, settings)
-    return Desk(settings, MANIFEST, store, take_order, analyze, users=users, queue=queue, log=log)
+    desk = Desk(settings, MANIFEST, store, JobStore(url, settings), take_order, users=users, queue=queue, log=log)
+    worker = desk.worker(partial(follow, analyze))
+    worker.start()
+    yield desk
+    worker.stop()
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from training import seen as memory
 from training.clips import Clip
 from training.measures import ALL
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
+from training.resumed import code
 
 WEIGHTS = "lrnet/telltale"
 FORM = "half size, crf 30"
@@ -177,8 +178,8 @@ def test_the_answer_of_a_changed_file_or_of_changed_code_is_another_one(tmp_path
     before = asking._key(tasks[0], options, Settings())
     (tmp_path / "analysis").mkdir()
     (tmp_path / "analysis" / "fusion.py").write_text("changed = True")
-    monkeypatch.setattr(asking, "ROOT", tmp_path)
-    asking._code.cache_clear()
+    monkeypatch.setattr("training.resumed.ROOT", tmp_path)
+    code.cache_clear()
     assert asking._key(tasks[0], options, Settings()) != before
     monkeypatch.undo()
-    asking._code.cache_clear()
+    code.cache_clear()

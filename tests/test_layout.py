@@ -18,7 +18,7 @@ ROOMS = {
     "storage": {"core"},
     "jobs": {"core", "preprocessing", "detectors", "analysis", "storage"},
     "ui": {"core", "preprocessing", "detectors", "analysis", "plots", "storage", "jobs"},
-    "training": {"core", "preprocessing", "detectors", "analysis"},
+    "training": {"core", "preprocessing", "detectors", "analysis", "plots"},
     "benchmarks": {"core", "preprocessing", "detectors", "analysis", "plots", "storage", "jobs", "ui", "training"},
 }
 

@@ -1,6 +1,7 @@
 """The real commands, on small trees of clips that are made here."""
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -153,6 +155,22 @@ def test_a_file_that_kills_its_process_or_hits_a_bug_fails_alone(tmp_path, monke
     assert len(load(cache, "landmarks")) == 2
     assert prepare.main([*command, "--again"]) == 0
     assert len(load(cache, "landmarks")) == 4
+
+
+def test_two_runs_at_once_and_a_full_disk_are_refused(tmp_path, monkeypatch):
+    folder, cache = tmp_path / "faces", tmp_path / "cache"
+    folder.mkdir()
+    cache.mkdir()
+    cv2.imwrite(str(folder / "a.png"), portrait()[..., ::-1])
+    command = ["faces", str(folder), "--out", str(cache), "--kinds", "canvas", "--workers", "0"]
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=r"Another run is filling .*; wait for it, or name another folder"):
+            prepare.main(command)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(InputError, match="more than there is room for; ask for fewer kinds"):
+        prepare.main(command)
+    assert not (cache / "canvas").exists()
 
 
 def test_a_photograph_is_a_track_of_one_frame_and_has_no_mouth_to_follow(tmp_path):

@@ -28,6 +28,7 @@ from tests.conftest import ROOT, free_port
 from tests.test_agreement import decided
 from tests.test_ui import TAG, report
 from ui import build, launch_options
+from ui.login import KEY_HEADER
 from ui.quality import agreements, enforce, moved
 from ui.queue import asked
 from ui.visit import Desk
@@ -40,10 +41,14 @@ BANDS = Bands(0.4, 0.6, 0.8)
 
 @dataclass(frozen=True)
 class Office:
-    """A desk that is served, where the cookie or header `who` says who asks: logging in is tested elsewhere."""
+    """A desk that is served, with a key of everybody: logging in is tested elsewhere."""
 
     url: str
     desk: Desk
+    keys: dict[str, str]
+
+    def headers(self, who: str) -> dict[str, str]:
+        return {KEY_HEADER: self.keys[who]}
 
     @property
     def reviews(self) -> ReviewStore:
@@ -80,12 +85,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         reviews.keep_policy(LEA, Policy("SYN-1", f"Synthetic {TAG}", f"Text {TAG}"))
         desk = Desk(settings, load_manifest(), store, None, None, users=users, queue=reviews, log=log)  # type: ignore[arg-type]
         blocks = build(desk)
-        options = launch_options(settings) | {
-            "auth_dependency": lambda asked: asked.cookies.get("who") or asked.headers.get("who")
-        }
-        _, address, _ = blocks.launch(**options, quiet=True, prevent_thread_lock=True)
+        _, address, _ = blocks.launch(**launch_options(desk), quiet=True, prevent_thread_lock=True)
         opened.append(blocks)
-        return Office(address.rstrip("/"), desk)
+        return Office(address.rstrip("/"), desk, {name: users.add_key(name, "tests") for name in PEOPLE})
 
     yield start
     for blocks in opened:
@@ -93,7 +95,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def program(office: Office, who: str) -> Callable[..., Any]:
-    return Client(office.url, headers={"who": who}, verbose=False, analytics_enabled=False).predict
+    return Client(office.url, headers=office.headers(who), verbose=False, analytics_enabled=False).predict
 
 
 # Browsers
@@ -108,8 +110,8 @@ def sit(chromium: str) -> Iterator[Callable[..., Any]]:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
         def open_queue(office: Office, who: str, **look: Any) -> Any:
-            context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | look))
-            context.add_cookies([{"name": "who", "value": who, "url": office.url}])
+            own = {"viewport": {"width": 1280, "height": 900}, "extra_http_headers": office.headers(who)}
+            context = browser.new_context(**(own | look))
             page = context.new_page()
             page.on("dialog", lambda dialog: wrong.append(dialog.message))
             page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -350,7 +352,7 @@ ACTS = {
 
 def test_who_may_not_act_is_refused_in_the_function_and_nothing_changes(serve):
     office = serve()
-    config = httpx.get(f"{office.url}/config", cookies={"who": "vera"}).json()
+    config = httpx.get(f"{office.url}/config", headers=office.headers("vera")).json()
     values, refused = {part["id"]: part["props"].get("value") for part in config["components"]}, set()
     for route in config["dependencies"]:
         name = route["api_name"].rsplit("_", 1)[0] if route["api_name"][-1:].isdigit() else route["api_name"]
@@ -362,7 +364,7 @@ def test_who_may_not_act_is_refused_in_the_function_and_nothing_changes(serve):
                 "event_data": {"report": "older"},
             }
             body["fn_index"] = route["id"]
-            answer = httpx.post(f"{office.url}/gradio_api/run/predict", json=body, cookies={"who": who})
+            answer = httpx.post(f"{office.url}/gradio_api/run/predict", json=body, headers=office.headers(who))
             assert f"This takes the role {needed}" in answer.text, (name, who, answer.text)
             refused.add(name)
     assert refused == ACTS[Role.REVIEWER] | ACTS[Role.LEAD]

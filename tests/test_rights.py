@@ -30,11 +30,12 @@ LEAST: dict[Role | None, set[str]] = {
     None: {"new_secret", "foretell", "wait", "turn_away", "say_stopped", "cards", "installation", "detectors"},
     Role.VIEWER: {
         *("greet", "report", "look", "write", "weigh", "animate", "history"),
+        "job",
         *("queue", "turn", "open_one", "leave", "similar", "show", "read_log"),
         *("open_account", "change_password", "make_key", "revoke_key"),
     },
     Role.REVIEWER: {
-        *("measure_clip", "measure_all", "run", "stop", "analyze"),
+        *("measure_clip", "measure_all", "run", "stop", "analyze", "submit", "cancel"),
         *("claim", "release", "commit", "decide", "escalate", "appeal", "take_next", "review", "run_again", "again"),
     },
     Role.LEAD: {"remove", "pick", "keep", "assess", "consider", "put_in_force"},
@@ -45,7 +46,7 @@ LEAST: dict[Role | None, set[str]] = {
 PUBLIC = LEAST[None] | {
     *("report", "look", "write", "weigh", "animate", "history"),
     *("turn", "reopen", "remove"),
-    *("measure_clip", "measure_all", "run", "stop", "analyze"),
+    *("measure_clip", "measure_all", "run", "stop", "analyze", "submit", "job", "cancel"),
 }
 """What there is on a public page, and nothing else."""
 
@@ -194,7 +195,9 @@ def test_a_viewer_uploads_nothing_and_a_file_is_nobodys_who_has_not_logged_in(of
         (path,) = reviewer.post("/gradio_api/upload", files=post).json()
         assert reviewer.get(f"/gradio_api/file={path}").content == b"bytes"
         assert stranger.get(f"/gradio_api/file={path}").status_code == 401
-        assert reviewer.get(f"/gradio_api/file={office.server.data / 'telltale.db'}").status_code == 403
+        with office.http("lea") as lead:
+            assert lead.get(f"/gradio_api/file={path}").status_code == 404, "not even a lead's"
+        assert reviewer.get(f"/gradio_api/file={office.server.data / 'telltale.db'}").status_code == 404
 
 
 def log_in(http: httpx.Client, name: str = "vera", password: str = PASSWORD, **headers: str) -> httpx.Response:

@@ -1,6 +1,7 @@
 """A clip is looked at again after changes that should not matter; a verdict that does not hold is called unstable."""
 
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from core.errors import Cancelled
 from core.settings import Settings
 from core.types import Frame, Label, Options, Person, Quality, Verdict
 from core.weights import load_manifest
-from preprocessing.changes import reencode, shrink
+from preprocessing.changes import add_noise, blur, brighten, reencode, shrink
 from tests import clips
 
 UNEVEN = [0.0, 0.04, 0.05, 0.4, 1.7]
@@ -42,6 +43,34 @@ def test_scaling_keeps_times_and_three_quarters_of_the_size():
     after = list(shrink(iter(frames(241, 321))))
     assert [f.image.shape for f in after] == [(181, 241, 3)] * len(UNEVEN)
     assert [f.time_s for f in after] == UNEVEN
+
+
+def test_stronger_compression_loses_more_and_a_quarter_of_the_size_is_a_quarter():
+    before = frames()
+    lost = [
+        np.mean([np.abs(a.image.astype(int) - b.image).mean() for a, b in zip(before, again, strict=True)])
+        for again in (list(reencode(iter(before), crf=crf)) for crf in (23, 32, 40))
+    ]
+    assert lost == sorted(lost)
+    assert {f.image.shape for f in shrink(iter(before), scale=0.25)} == {(60, 80, 3)}
+
+
+def test_blur_noise_and_light_do_what_they_say_and_nothing_else():
+    before, flat = frames(), [Frame(i, i / 25, np.full((64, 64, 3), 100, np.uint8)) for i in range(3)]
+    for change in (partial(blur, sigma_px=2), partial(add_noise, sd=10), partial(brighten, gain=0.6)):
+        after = list(change(iter(before)))
+        assert [(f.index, f.time_s, f.image.shape) for f in after] == [
+            (f.index, f.time_s, f.image.shape) for f in before
+        ]
+        assert {f.image.dtype for f in after} == {np.dtype(np.uint8)}
+    assert [f.image.std() for f in blur(iter(flat), sigma_px=2)] == [0, 0, 0]
+    assert {int(f.image.mean()) for f in brighten(iter(flat), gain=1.4)} == {140}
+    assert {int(f.image.max()) for f in brighten(iter(flat), gain=9)} == {255}
+    noisy, again = (list(add_noise(iter(flat), sd=10)) for _ in range(2))
+    assert [f.image.std() for f in noisy] == pytest.approx([10] * 3, rel=0.05)
+    for a, b in zip(noisy, again, strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+    assert not np.array_equal(noisy[0].image, noisy[1].image)
 
 
 def test_the_changed_clip_is_the_same_each_time():

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
+from pydantic import SecretStr
 
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
@@ -32,21 +35,22 @@ from core.types import (
     Weighing,
 )
 from core.weights import load_manifest
-from core.words import LANGUAGES, in_language, say
+from core.words import LANGUAGES, duration, in_language, say
 from detectors import choices
+from jobs.worker import follow
 from preprocessing.video import Claim
-from storage import History, HistoryRow, ReportStore, upgrade
+from storage import History, HistoryRow, JobStore, ReportStore, upgrade
 from tests.conftest import ROOT, free_port
 from ui import build, launch_options
 from ui.about import about as about_text
 from ui.document import Format, write_document
-from ui.estimate import about, measure, told_before
+from ui.estimate import measure, told_before
 from ui.history import history_table
 from ui.languages import TEXTS
-from ui.messages import Refusal, band_name, clock, duration, friendly, told
+from ui.messages import Refusal, about, band_name, clock, friendly, told
 from ui.result import banner, cards, details, findings, quality, warnings
 from ui.rights import VISITOR_HEADER, visitor
-from ui.uploads import discard
+from ui.uploads import discard, put_apart, uploader
 from ui.visit import Answer, Desk
 from ui.weighing import panel, preview
 
@@ -56,7 +60,8 @@ SEEN = Verdict(Label.SOME_SIGNS, 0.7, (0.5, 0.8), 1.0, f"Because {TAG}.")
 
 
 def request(header: str | None = None, session: str | None = None) -> gr.Request:
-    return SimpleNamespace(headers={VISITOR_HEADER: header} if header else {}, session_hash=session)  # type: ignore[return-value]
+    headers = {VISITOR_HEADER: header} if header else {}
+    return SimpleNamespace(headers=headers, session_hash=session, username=None)  # type: ignore[return-value]
 
 
 SOMEBODY, ANOTHER = request(header="somebody's own secret"), request(session="another's session")
@@ -89,7 +94,7 @@ class Pipeline:
         self.error: Exception | None = None
         self.stopped_at: float | None = None
 
-    def take_order(self, path: Path, *_: Any) -> Order:
+    def take_order(self, path: Path, *_: Any, **__: Any) -> Order:
         return Order((), "0" * 64, path.read_text())
 
     def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:
@@ -113,23 +118,31 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, pipeline: Pipeline) -> Desk:
+def desk(tmp_path: Path, pipeline: Pipeline) -> Iterator[Desk]:
     """With the real store and manifest."""
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path / "data"), "GRADIO_SERVER_PORT": str(free_port())})
     upgrade(settings.database_url)
-    store = ReportStore(settings.database_url)
-    return Desk(settings, load_manifest(), store, pipeline.take_order, pipeline.analyze)
+    with at_work(settings, pipeline) as desk:
+        yield desk
+
+
+@contextmanager
+def at_work(settings: Settings, pipeline: Pipeline) -> Iterator[Desk]:
+    """A public desk with a worker, in this process."""
+    url = settings.database_url
+    desk = Desk(settings, load_manifest(), ReportStore(url), JobStore(url, settings), pipeline.take_order)
+    worker = desk.worker(partial(follow, pipeline.analyze))
+    worker.start()
+    yield desk
+    worker.stop()
 
 
 @pytest.fixture
-def upload(desk: Desk) -> Callable[[str], str]:
-    """Puts a file where uploads lie, and returns its path as Gradio gives it."""
+def upload(desk: Desk) -> Callable[..., str]:
+    """Puts a file of somebody's where uploads lie, and returns its path as Gradio gives it."""
 
-    def put(content: str = "a clip") -> str:
-        folder = desk.settings.uploads / os.urandom(4).hex()
-        folder.mkdir(parents=True)
-        (folder / "clip.mp4").write_text(content)
-        return str(folder / "clip.mp4")
+    def put(content: str = "a clip", who: gr.Request = SOMEBODY) -> str:
+        return str(put_apart("clip.mp4", content.encode(), desk.settings.uploads, uploader(who)))
 
     return put
 
@@ -139,7 +152,7 @@ def page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of the page, served in this process."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(desk.settings.uploads))
     blocks = build(desk)
-    _, address, _ = blocks.launch(**launch_options(desk.settings), quiet=True, prevent_thread_lock=True)
+    _, address, _ = blocks.launch(**launch_options(desk), quiet=True, prevent_thread_lock=True)
     yield address
     blocks.close(verbose=False)
 
@@ -162,7 +175,8 @@ def test_a_visit_ends_in_a_stored_report_and_without_the_upload(desk, upload):
 
 
 def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another(desk, upload, pipeline):
-    first, second, third = (last(desk.visit(upload(), OPTIONS, None, who)) for who in (SOMEBODY, SOMEBODY, ANOTHER))
+    visitors = (SOMEBODY, SOMEBODY, ANOTHER)
+    first, second, third = (last(desk.visit(upload(who=who), OPTIONS, None, who)) for who in visitors)
     assert (first.from_store, second.from_store, third.from_store) == (False, True, False)
     assert second.report.id == first.report.id != third.report.id
     assert len(pipeline.asked) == 2
@@ -172,16 +186,17 @@ def test_the_same_clip_is_answered_from_the_store_but_never_from_that_of_another
 def test_the_upload_goes_when_the_visitor_or_the_question_is_refused(desk, upload):
     for options, who in ((OPTIONS, request(header="guess")), (replace(OPTIONS, thoroughness="hasty"), SOMEBODY)):
         with pytest.raises(InputError):
-            list(desk.visit(upload(), options, None, who))
+            list(desk.visit(upload(who=who), options, None, who))
     assert not list(desk.settings.uploads.iterdir())
 
 
 @pytest.mark.parametrize("error", [InputError("Too long."), RuntimeError("a bug")])
 def test_the_upload_goes_when_the_analysis_fails(desk, upload, pipeline, error):
     pipeline.error = error
-    with pytest.raises(type(error)):
+    with pytest.raises(InputError, match=r"Too long|Something went wrong"):
         list(desk.visit(upload(), OPTIONS, None, SOMEBODY, references=[upload("genuine")]))
     assert not list(desk.settings.uploads.iterdir())
+    assert not list(desk.settings.jobs.iterdir())
 
 
 def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipeline):
@@ -192,17 +207,21 @@ def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipel
     left = time.monotonic()
     visit.close()
     assert not list(desk.settings.uploads.iterdir())
+    assert not list(desk.settings.jobs.iterdir())
     while pipeline.stopped_at is None and time.monotonic() < left + 5:
         time.sleep(0.01)
     assert pipeline.stopped_at is not None
     assert pipeline.stopped_at - left < 1
 
 
-def test_an_analysis_that_takes_too_long_is_stopped_with_a_sentence(desk, upload, pipeline):
+def test_an_analysis_that_takes_too_long_is_stopped_with_a_sentence(desk, upload, pipeline, tmp_path):
     pipeline.seconds = 30
-    hasty = replace(desk, settings=desk.settings.model_copy(update={"max_minutes": 0.3 / 60}))
-    with pytest.raises(InputError, match="took longer than 0 s and was stopped"):
-        list(hasty.visit(upload(), OPTIONS, None, SOMEBODY))
+    hasty = desk.settings.model_copy(
+        update={"max_minutes": 0.3 / 60, "database": SecretStr(f"sqlite:///{tmp_path}/db")}
+    )
+    upgrade(hasty.database_url)
+    with at_work(hasty, pipeline) as desk, pytest.raises(InputError, match="took longer than 0 s and was stopped"):
+        list(desk.visit(upload(), OPTIONS, None, SOMEBODY))
 
 
 def test_the_door_says_what_is_wrong_before_any_work(desk, upload, pipeline):
@@ -222,10 +241,12 @@ def test_the_end_of_a_visit_deletes_uploads_and_nothing_else(desk, upload):
     own.parent.mkdir()
     own.touch()
     uploads = desk.settings.uploads
-    discard([uploads, clip.parent, uploads / "missing.mp4", uploads / ".." / "assets" / "example.mp4", own], uploads)
+    others = [uploads, clip.parent, uploads / "missing.mp4", uploads / ".." / "assets" / "example.mp4", own]
+    discard([*others, clip.parent / "\0", clip.parent / ("x" * 300)], uploads, uploader(SOMEBODY))
+    discard([clip], uploads, uploader(ANOTHER))
     assert clip.exists()
     assert own.exists()
-    discard([clip], uploads)
+    discard([clip], uploads, uploader(SOMEBODY))
     assert not list(uploads.iterdir())
     with pytest.raises(InputError, match="no longer on the server"):
         list(desk.visit(str(own), OPTIONS, None, SOMEBODY))
@@ -368,7 +389,7 @@ def test_times_read_as_people_write_them():
 def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_first(desk, upload):
     clip = Path(upload())
     clip.write_bytes((ROOT / "ui" / "assets" / "example.mp4").read_bytes())
-    claim = measure(str(clip), desk)
+    claim = measure(str(clip), desk, uploader(SOMEBODY))
     assert (claim.length_s, claim.rate_hz) == (12.0, 25.0)
     said = told_before(claim, [], Options(("lrnet",), thoroughness="thorough"), desk)
     assert "Takes about 20 s for one person in view; a rough guess" in said
@@ -381,10 +402,10 @@ def test_how_long_it_takes_is_told_from_the_header_alone_and_called_a_guess_at_f
 
 
 def test_what_is_no_video_or_no_upload_has_no_estimate(desk, upload):
-    refusal = measure(upload("some text"), desk)
+    refusal = measure(upload("some text"), desk, uploader(SOMEBODY))
     assert "not a video that can be read" in told_before(refusal, [], OPTIONS, desk)
-    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk) is None
-    assert measure(None, desk) is None
+    assert measure(str(ROOT / "ui" / "assets" / "example.mp4"), desk, uploader(SOMEBODY)) is None
+    assert measure(None, desk, uploader(SOMEBODY)) is None
 
 
 def test_lengths_of_time_are_foretold_no_finer_than_is_known():
@@ -395,13 +416,11 @@ def test_lengths_of_time_are_foretold_no_finer_than_is_known():
     ]
 
 
-def test_the_page_and_programs_wait_in_one_line_of_bounded_length(desk):
+def test_the_page_and_programs_wait_in_the_line_of_the_database_and_not_in_gradios(desk):
     blocks = build(desk)
-    heavy = [f for f in blocks.fns.values() if f.concurrency_id == "analyses"]
-    assert {f.api_name for f in heavy} == {"run", "analyze"}
-    assert all(f.concurrency_limit == 1 for f in heavy)
-    assert blocks._queue.max_size == desk.settings.waiting
     assert not blocks.api_open
+    assert {f.concurrency_limit for f in blocks.fns.values() if f.api_name in ("run", "analyze")} == {None}
+    assert launch_options(desk)["max_threads"] > desk.settings.waiting + desk.settings.at_once
 
 
 def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_is_missing(desk, monkeypatch):
@@ -421,9 +440,11 @@ def test_a_region_can_be_picked_where_it_has_weights_and_elsewhere_it_says_what_
     assert "dsp_fwa/bida-uadfv" in greyed
 
 
-def test_programs_are_offered_four_endpoints(page):
+def test_programs_are_offered_these_endpoints(page):
     offered = Client(page, verbose=False, analytics_enabled=False).view_api(return_format="dict")
-    assert set(offered["named_endpoints"]) == {"/analyze", "/detectors", "/report", "/history"}
+    assert set(offered["named_endpoints"]) == {
+        *("/analyze", "/submit", "/job", "/cancel", "/detectors", "/report", "/history"),
+    }
     arguments = [p["parameter_name"] for p in offered["named_endpoints"]["/analyze"]["parameters"]]
     assert arguments == ["video", "detectors", "regions", "thoroughness", "landmarks", "reference"]
 

@@ -28,7 +28,7 @@ def braces(text: str) -> set[str]:
 
 def asked() -> Iterator[tuple[str, set[str]]]:
     """What the code asks for: the key as a regular expression, and what it fills in (** is "**")."""
-    for room in ("core", "preprocessing", "detectors", "analysis", "plots", "storage", "ui"):
+    for room in ("core", "preprocessing", "detectors", "analysis", "plots", "storage", "jobs", "ui"):
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

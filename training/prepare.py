@@ -9,7 +9,6 @@ missing or failed is in CACHE/failed.csv with the reason; `--again` tries what f
 """
 
 import argparse
-import csv
 import fcntl
 import logging
 import math
@@ -19,12 +18,11 @@ import signal
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
@@ -42,6 +40,7 @@ from preprocessing.cropping import Look
 from preprocessing.reading import read_tracks
 from training import landmark_files
 from training.clips import PARTIAL, READ, UNLIMITED, most_in_view
+from training.journal import NOTHING, Entry, Journal
 from training.layouts import LAYOUTS, read
 from training.layouts.sample import Sample
 from training.photographs import is_photograph, read_photograph
@@ -66,10 +65,6 @@ log = logging.getLogger(__name__)
 USUAL = (LANDMARKS, "canvas", "mouth", "xception")
 LENGTH_FRAMES = 300
 """Of a video, to guess beforehand how large sequences will be."""
-NOTHING = Made((), 0.0, 0, 0.0, 0.0)
-COLUMNS = ("at", "id", "asked", "kinds", "score", "frames", "rate_hz", "face_px", "reason")
-"""Of log.csv: when a sample was read, the kinds that were asked for and those that were made, what `Made` says, and why
-something is lacking. A later line on the same sample adds to the ones before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +76,6 @@ class Order:
     frames: int
     landmarks: str
     settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the log knows of a sample; `reason` is empty where nothing is lacking."""
-
-    asked: frozenset[str]
-    made: Made
-    reason: str
 
 
 def make(sample: Sample, order: Order) -> Entry:
@@ -133,53 +119,6 @@ def _is_possible(kind: str, path: Path) -> bool:
 
 def _is_text(path: Path) -> bool:
     return path.suffix.lower() == ".txt"
-
-
-class Journal:
-    """log.csv: a line for each sample as soon as it is finished, so that a killed run knows what is done."""
-
-    def __init__(self, path: Path) -> None:
-        self.entries: dict[str, Entry] = {}
-        rows = []
-        if path.exists():
-            # Of a run that was killed while it wrote, the last line may be cut short and counts for nothing.
-            rows = list(csv.DictReader(path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()))
-        for row in rows:
-            self._take(row["id"], _entry(row))
-        write_rows(path, COLUMNS, rows)
-        self._stream = path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._stream, COLUMNS)
-
-    def add(self, id: str, entry: Entry) -> None:
-        self._writer.writerow(
-            {
-                "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
-                "id": id,
-                "asked": " ".join(sorted(entry.asked)),
-                "kinds": " ".join(entry.made.kinds),
-                **{name: getattr(entry.made, name) for name in ("score", "frames", "rate_hz", "face_px")},
-                "reason": " ".join(entry.reason.split()),
-            }
-        )
-        self._stream.flush()
-        self._take(id, entry)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def _take(self, id: str, entry: Entry) -> None:
-        before = self.entries.get(id)
-        if before:
-            kinds = tuple(kind for kind in KINDS if kind in before.made.kinds + entry.made.kinds)
-            made = replace(entry.made if entry.made.kinds else before.made, kinds=kinds)
-            entry = Entry(before.asked | entry.asked, made, entry.reason)
-        self.entries[id] = entry
-
-
-def _entry(row: Mapping[str, str]) -> Entry:
-    numbers = {name: float(row[name]) for name in ("score", "rate_hz", "face_px")}
-    made = Made(kinds=tuple(row["kinds"].split()), frames=int(row["frames"]), **numbers)
-    return Entry(frozenset(row["asked"].split()), made, row["reason"])
 
 
 def lacking(samples: Sequence[Sample], order: Order, journal: Journal, *, again: bool) -> list[Sample]:
@@ -326,7 +265,7 @@ def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
     videos = sum(not is_photograph(s.path) for s in samples)
     needed = videos * bytes_each + (len(samples) - videos) * bytes_each / order.frames
     free = shutil.disk_usage(order.cache).free
-    log.info("%d samples to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
+    log.info("%d to read; crops take about %.1f GB, %.1f GB are free", len(samples), needed / 1e9, free / 1e9)
     if needed > free:
         raise InputError("That is more than there is room for; ask for fewer kinds or --frames-per-video.")
 
@@ -380,7 +319,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings.from_env(os.environ).model_copy(update=UNLIMITED)
-    found, missing = read(given.layout, given.root)
+    found, missing = read(given.layout, given.root.absolute())
     chosen, absent = ([s for s in part if fnmatch(s.id, given.only)] for part in (found, missing))
     if not chosen:
         raise InputError(f"Nothing of {given.root} is there under {given.only!r}; {len(absent)} files are missing.")

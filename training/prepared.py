@@ -133,9 +133,13 @@ class Prepared:
     cache: Path
     frames_per_video: int
 
+    def place(self, kind: str) -> Path:
+        """The file of this kind, which is there if the kind is among those that were made."""
+        return _place(self.cache, kind, self.sample.id)
+
     def track(self, *kinds: str) -> Track:
         """Landmarks over all T frames; with kinds, their crops too, under `look_of(kind, frames_per_video)`."""
-        with np.load(_place(self.cache, LANDMARKS, self.sample.id)) as arrays:
+        with np.load(self.place(LANDMARKS)) as arrays:
             return as_track(arrays, {look_of(k, self.frames_per_video): self._crops(k) for k in kinds})
 
     def faces(self, kind: str) -> Faces:
@@ -144,7 +148,7 @@ class Prepared:
         return Faces(crops, track.landmarks[crops.index], track.time_s[crops.index])
 
     def _crops(self, kind: str) -> Crops:
-        place = _place(self.cache, kind, self.sample.id)
+        place = self.place(kind)
         with np.load(place) as arrays:
             images = np.load(place.with_suffix(".npy"), mmap_mode="r")
             return Crops(arrays["index"], images, arrays["to_frame"])
@@ -156,26 +160,31 @@ def load(cache: Path, kind: str, split: str | None = None) -> list[Prepared]:
     Raises:
         InputError: this is no cache, it is of another format, or nothing of this kind and split is in it.
     """
+    every = read_index(cache)
+    found = [one for one in every if kind in one.made.kinds and split in (None, one.sample.split)]
+    if not found:
+        kinds = sorted({k for one in every for k in one.made.kinds})
+        splits = sorted({one.sample.split for one in every})
+        raise InputError(
+            f"{cache} holds nothing of the kind {kind!r} in the split {split or 'any'!r}; it has the kinds {kinds} and "
+            f"the splits {splits}. More is made by `python -m training.prepare` with the same folder."
+        )
+    return found
+
+
+def read_index(cache: Path) -> list[Prepared]:
+    """Every sample that was found, those of which nothing could be made among them.
+
+    Raises:
+        InputError: this is no cache, or it is of another format.
+    """
     about = read_about(cache)
     index = cache / "index.csv"
     if about is None or not index.exists():
         raise InputError(f"{cache} is no cache; make one with `python -m training.prepare`.")
     with index.open(newline="", encoding="utf-8") as stream:
         rows = [_from_row(row) for row in csv.DictReader(stream)]
-    frames = int(about["frames_per_video"])
-    found = [
-        Prepared(sample, made, cache, frames)
-        for sample, made in rows
-        if kind in made.kinds and split in (None, sample.split)
-    ]
-    if not found:
-        kinds = sorted({k for _, made in rows for k in made.kinds})
-        splits = sorted({sample.split for sample, _ in rows})
-        raise InputError(
-            f"{cache} holds nothing of the kind {kind!r} in the split {split or 'any'!r}; it has the kinds {kinds} and "
-            f"the splits {splits}. More is made by `python -m training.prepare` with the same folder."
-        )
-    return found
+    return [Prepared(sample, made, cache, int(about["frames_per_video"])) for sample, made in rows]
 
 
 def read_about(cache: Path) -> dict[str, Any] | None:

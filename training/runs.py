@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from core.errors import WeightsError
 from core.weights.store import sha256_of
-from training.clips import Clip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,10 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def bonds_of(clip: Clip) -> frozenset[str]:
-    """What no two clips on the two sides of a split may share."""
-    named = (("sha256", clip.sha256), ("identity", clip.identity), ("pair", clip.pair))
-    return frozenset(f"{name}:{value}" for name, value in named if value)
+def recorded(path: Path) -> Run | None:
+    """The record that `training.export` keeps inside a network's own file; None where there is none."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, "np") as file:
+        text = (file.metadata() or {}).get(RECORD)
+    return Run.model_validate_json(text) if text else None

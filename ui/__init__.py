@@ -1,27 +1,27 @@
 """The page: `build` lays it out, `launch_options` says how it is to be served."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from core.settings import Settings
-from storage.users import UserStore
 from ui.about import about_tab
 from ui.accounts import accounts_tab, greeting, masthead
-from ui.analyze import analyze_tab
+from ui.analyze import analyze_tab, example_route
 from ui.api import endpoints
 from ui.detectors import detectors_tab
+from ui.door import Door, mark_scripts
 from ui.health import PATH, Health
 from ui.history import history_tab
 from ui.languages import TEXTS, answer_in_the_visitors_language, everywhere, said
-from ui.login import guarded
+from ui.login import admission, caller, login_routes
 from ui.messages import QUICK
 from ui.quality import quality_tab
 from ui.queue import queue_tab
-from ui.uploads import keep_uploads_apart
+from ui.reviewing import clip_route
+from ui.uploads import keep_uploads_apart, uploads_route
 from ui.visit import Desk, new_secret
 
 ASSETS = Path(__file__).parent / "assets"
@@ -29,10 +29,16 @@ ASSETS = Path(__file__).parent / "assets"
 SWEEP_S, KEEP_S = 300, 3600
 """How often uploads are looked through, and how old one that is not analysed may get; longer than most waits."""
 
+HELD = 200
+"""Requests that Gradio keeps before it looks at them."""
+THREADS = 40
+"""Handlers that may run beside those that wait for an analysis, each of which takes one."""
+
 
 def build(desk: Desk) -> gr.Blocks:
     """The whole page with its endpoints, ready to launch."""
     keep_uploads_apart()
+    mark_scripts()
     answer_in_the_visitors_language()
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
         # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
@@ -62,18 +68,22 @@ def build(desk: Desk) -> gr.Blocks:
                 with gr.Tab(said("page.account")) as account:
                     accounts_tab(desk, desk.users, opened=account)
         endpoints(desk)
-    # With `api_open`, a request could run beside the analysis that has its turn.
-    return page.queue(max_size=desk.settings.waiting, api_open=False)
+    # Who waits for an analysis stands in the line of the database, which is bounded too.
+    return page.queue(max_size=HELD, api_open=False)
 
 
-def launch_options(
-    settings: Settings, users: UserStore | None = None, health: Callable[[], dict[str, str]] = dict
-) -> dict[str, Any]:
+def routes(desk: Desk) -> list[Route]:
+    """What is served beside Gradio's page; before its own routes, so that these may take their place."""
+    own = [Route(PATH, Health(desk.health).show), example_route(), uploads_route(desk.settings.uploads)]
+    return [*own, clip_route(desk), *login_routes(desk.users)] if desk.users else own
+
+
+def launch_options(desk: Desk) -> dict[str, Any]:
     """Arguments of `Blocks.launch` that keep files and errors private, and the page free of requests to elsewhere.
 
-    With `users`, nobody else is let in. `health` says by part `ok` or what is wrong with it.
+    At the moderators' desk nobody is let in but its users.
     """
-    routes = [Route(PATH, Health(health).show)]
+    settings, own = desk.settings, routes(desk)
     theme = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
     )
@@ -82,11 +92,14 @@ def launch_options(
     theme.set(body_text_color_subdued_dark="*neutral_400", block_info_text_color_dark="*neutral_400")
     # Not through `css=`, which reaches the inside of the page only and breaks selectors that hold a comma.
     style = f"<style>{(ASSETS / 'telltale.css').read_text(encoding='utf-8')}</style>"
-    scripts = ["telltale.js", "queue.js"] if settings.moderated else ["telltale.js"]
-    script = "".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in scripts)
+    names = ["telltale.js", "queue.js"] if settings.moderated else ["telltale.js"]
+    scripts = [(ASSETS / name).read_text(encoding="utf-8") for name in names]
+    admit = admission(desk.users) if desk.users else None
+    door = Middleware(Door, settings=settings, routes=own, scripts=scripts, admit=admit)
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
+        "max_threads": THREADS + settings.waiting + settings.at_once,
         "max_file_size": f"{settings.max_mb:g}mb",
         "show_error": False,
         "run_history": False,
@@ -97,7 +110,8 @@ def launch_options(
         "share": False,
         "footer_links": ["api"],
         "theme": theme,
-        "head": style + script,
+        "head": style + "".join(f"<script>{script}</script>" for script in scripts),
         "i18n": TEXTS,
-        **(guarded(users, routes) if users else {"app_kwargs": {"routes": routes}}),
+        "auth_dependency": caller if desk.users else None,
+        "app_kwargs": {"routes": own, "middleware": [door]},
     }

@@ -9,11 +9,11 @@ from core.settings import VERSION, Settings
 from core.types import Label
 from core.weights import Weights
 from core.weights.store import Kind, state
-from core.words import say
+from core.words import duration, say
 from detectors import choices
 from ui.languages import everywhere
 from ui.markup import facts
-from ui.messages import QUICK, band_name, duration
+from ui.messages import QUICK, band_name
 
 
 def about_tab(settings: Settings, manifest: Mapping[str, Weights], health: Callable[[], Mapping[str, str]]) -> None:

@@ -12,7 +12,7 @@ from core.contract import as_json
 from core.types import Finding, Progress
 from core.words import say
 from plots.style import person_name, region_name
-from ui.analyze import ANALYSES, bar
+from ui.analyze import bar
 from ui.languages import said
 from ui.markup import band, bullets, facts, remark, table, titled
 from ui.messages import Refusal, number, refused, told
@@ -38,8 +38,7 @@ def again_section(desk: Desk, report_id: gr.State) -> tuple[gr.Button, gr.HTML, 
         run_again,
         report_id,
         shown,
-        concurrency_id=ANALYSES,
-        concurrency_limit=desk.settings.at_once,
+        concurrency_limit=None,
         api_visibility="private",
         show_progress="hidden",
     )

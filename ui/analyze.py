@@ -1,6 +1,5 @@
 """The tab Analyze: a clip in, a verdict out."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,11 +7,13 @@ from typing import Any, get_args
 
 import gradio as gr
 from markupsafe import Markup, escape
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from core.people import Role
 from core.settings import Settings
 from core.types import Options, Progress, Thoroughness
-from core.words import say
+from core.words import duration, say
 from detectors import Choice, choices
 from plots.style import region_name
 from preprocessing.landmarks import landmark_backends
@@ -21,16 +22,13 @@ from ui.estimate import measure, told_before
 from ui.exhibits import Find
 from ui.languages import everywhere, said
 from ui.markup import announced, each, hint
-from ui.messages import QUICK, Refusal, duration, friendly, refused, told
+from ui.messages import QUICK, Refusal, friendly, refused, told
 from ui.result import ReportView
 from ui.rights import allow
-from ui.uploads import discard, several_files
+from ui.uploads import discard, several_files, uploader
 from ui.visit import Answer, Desk
 
 EXAMPLE = Path(__file__).parent / "assets" / "example.mp4"
-
-ANALYSES = "analyses"
-"""Concurrency group of everything that analyses: page and programs wait in one line."""
 
 
 def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
@@ -129,7 +127,8 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     def stop(upload: str | None, genuine: list[str], request: gr.Request) -> dict[Any, Any]:
         allow(desk, request, Role.REVIEWER)
         # An analysis that waits for its turn has no end at which its files would go.
-        discard([Path(name) for name in (upload, *genuine) if name], desk.settings.uploads)
+        files = [Path(name) for name in (upload, *genuine) if name]
+        discard(files, desk.settings.uploads, uploader(request))
         return idle
 
     def say_stopped() -> Markup:
@@ -149,12 +148,13 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     @friendly
     def measure_clip(upload: str | None, request: gr.Request) -> Claim | Refusal | None:
         allow(desk, request, Role.REVIEWER)
-        return measure(upload, desk)
+        return measure(upload, desk, uploader(request))
 
     @friendly
     def measure_all(uploads: list[str], request: gr.Request) -> list[Claim]:
         allow(desk, request, Role.REVIEWER)
-        return [found for upload in uploads if isinstance(found := measure(upload, desk), Claim)]
+        owner = uploader(request)
+        return [found for upload in uploads if isinstance(found := measure(upload, desk, owner), Claim)]
 
     # Kept, because the server deletes a clip once it was analysed, and settings may still be changed for the next time.
     clip, others = gr.State(None), gr.State([])
@@ -169,7 +169,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
 
     idle: dict[Any, Any] = {start: gr.update(interactive=True), cancel: gr.update(interactive=False)}
     busy: dict[Any, Any] = {start: gr.update(interactive=False), cancel: gr.update(interactive=True)}
-    example.click(None, None, video, js=f"() => telltale.upload({json.dumps(_served(EXAMPLE))})")
+    example.click(None, None, video, js=f"() => telltale.upload('{EXAMPLE.name}')")
     video.change(None, video, None, js="telltale.watch")
     references.change(None, references, None, js="telltale.keep")
     waiting = start.click(
@@ -183,8 +183,7 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
         [video, references, detectors, regions, thoroughness, landmarks, secret],
         [status, start, cancel, *view.outputs],
         js="telltale.fresh",
-        concurrency_id=ANALYSES,
-        concurrency_limit=desk.settings.at_once,
+        concurrency_limit=None,
         api_visibility="private",
         show_progress="hidden",
     )
@@ -196,10 +195,9 @@ def analyze_tab(desk: Desk, secret: gr.BrowserState, find: Find) -> None:
     stopping.then(say_stopped, None, status, **QUICK)
 
 
-def _served(path: Path) -> str:
-    """The address of a file of ours; the page fetches it and uploads it like any other clip."""
-    gr.set_static_paths([path])
-    return f"gradio_api/file={path}"
+def example_route() -> Route:
+    """Serves the clip of ours; the page fetches it and uploads it like any other."""
+    return Route(f"/{EXAMPLE.name}", lambda _: FileResponse(EXAMPLE))
 
 
 def _limits(settings: Settings) -> Markup:

@@ -11,19 +11,19 @@ from gradio.data_classes import FileData
 from analysis.costs import cost_of, costs
 from core.contract import as_json
 from core.errors import InputError
+from core.jobs import Job, priority_called
 from core.people import Role
 from core.types import Label, Options, Thoroughness
 from detectors import choices
 from detectors.engines import device
 from ui.again import as_rows as differences
-from ui.analyze import ANALYSES
 from ui.document import Format, file_name, read_format
 from ui.messages import friendly
 from ui.queue import asked
 from ui.reviewing import rule
 from ui.rights import require, whose
 from ui.similar import as_rows, sightings
-from ui.uploads import put_apart, several_files
+from ui.uploads import put_apart, several_files, uploader
 from ui.visit import Answer, Desk, Repeated
 
 
@@ -32,8 +32,13 @@ def plain_json(record: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(asdict(record))))
 
 
+def _told(job: Job) -> dict[str, Any]:
+    return asdict(job) | {"priority": job.priority.name.lower()}
+
+
 def endpoints(desk: Desk) -> None:
-    """`/analyze`, `/detectors`, `/report`, `/history`; at the moderators' desk also `/review`, `/queue`, `/similar`."""
+    """`/analyze`, or `/submit`, `/job`, `/cancel`; `/detectors`, `/report`, `/history`; at the moderators' desk also
+    `/again`, `/review`, `/queue`, `/similar`."""
 
     @friendly
     def analyze(
@@ -51,6 +56,30 @@ def endpoints(desk: Desk) -> None:
                 yield as_json(step.report) | {"from_store": step.from_store}
             else:
                 yield asdict(step)
+
+    @friendly
+    def submit(
+        request: gr.Request,
+        video: str,
+        detectors: list[str] | None = None,
+        regions: list[str] | None = None,
+        thoroughness: Thoroughness = "standard",
+        landmarks: str = "facemesh",
+        reference: list[str] | None = None,
+        priority: str = "batch",
+        key: str = "",
+    ) -> dict[str, Any]:
+        options = Options(tuple(detectors or ()), tuple(regions or ()), thoroughness, landmarks)
+        turn = priority_called(priority)
+        return _told(desk.submit(video, options, request, references=reference or (), priority=turn, key=key or None))
+
+    @friendly
+    def job(id: str, request: gr.Request) -> dict[str, Any]:
+        return _told(desk.job(id, request))
+
+    @friendly
+    def cancel(id: str, request: gr.Request) -> dict[str, Any]:
+        return _told(desk.cancel(id, request))
 
     @friendly
     def cards() -> list[dict[str, Any]]:
@@ -84,7 +113,7 @@ def endpoints(desk: Desk) -> None:
         if wanted is Format.JSON:
             return dict(json.loads(document))
         # A file, and not bytes in the answer, for that is what clients know to fetch; it is swept up with old uploads.
-        path = put_apart(file_name(found, wanted), document, desk.settings.uploads)
+        path = put_apart(file_name(found, wanted), document, desk.settings.uploads, uploader(request))
         return FileData(path=str(path), orig_name=path.name).model_dump()
 
     @friendly
@@ -145,6 +174,7 @@ def endpoints(desk: Desk) -> None:
             gr.Textbox("facemesh"),
             several_files(),
         ]
+        more = [gr.Textbox("batch"), gr.Textbox("")]
         answer, go = gr.JSON(), gr.Button()
     go.click(
         analyze,
@@ -152,9 +182,18 @@ def endpoints(desk: Desk) -> None:
         answer,
         api_name="analyze",
         api_description="Analyses a video. The steps of the work come as {stage, fraction}, last of all the report.",
-        concurrency_id=ANALYSES,
-        concurrency_limit=desk.settings.at_once,
+        concurrency_limit=None,
     )
+    go.click(
+        submit,
+        [*inputs, *more],
+        answer,
+        api_name="submit",
+        api_description="Asks for the analysis of a video and returns the job; the same `key` returns the same job.",
+        queue=False,
+    )
+    gr.api(job, api_name="job", api_description="One of your jobs: its state, and what became of it.", queue=False)
+    gr.api(cancel, api_name="cancel", api_description="Ends one of your jobs.", queue=False)
     gr.api(
         cards,
         api_name="detectors",
@@ -173,8 +212,7 @@ def endpoints(desk: Desk) -> None:
             again,
             api_name="again",
             api_description="Runs a report again, as it was made; last of all what came out, and what differs.",
-            concurrency_id=ANALYSES,
-            concurrency_limit=desk.settings.at_once,
+            concurrency_limit=None,
         )
         gr.api(review, api_name="review", api_description="Records your decision on a report.", queue=False)
         gr.api(queue, api_name="queue", api_description="Reports with their states, 20 a page.", queue=False)

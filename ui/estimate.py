@@ -8,18 +8,18 @@ from markupsafe import Markup
 from analysis.costs import Estimate, estimate
 from core.errors import AppError
 from core.types import Options
-from core.words import say
+from core.words import duration, say
 from detectors import choices, choose
 from preprocessing.video import Claim, read_claim
 from ui.markup import announced
-from ui.messages import Refusal, duration
+from ui.messages import Refusal, about
 from ui.uploads import is_upload
 from ui.visit import Desk
 
 
-def measure(upload: str | None, desk: Desk) -> Claim | Refusal | None:
-    """How long an upload is by its header, or why that cannot be told; None where there is none."""
-    if not upload or not is_upload(Path(upload), desk.settings.uploads):
+def measure(upload: str | None, desk: Desk, owner: str) -> Claim | Refusal | None:
+    """How long an upload of this owner is by its header, or why that cannot be told; None where there is none."""
+    if not upload or not is_upload(Path(upload), desk.settings.uploads, owner):
         return None
     try:
         return read_claim(Path(upload), settings=desk.settings) or Refusal(say("estimate.silent"))
@@ -49,14 +49,3 @@ def _sentence(found: Estimate, max_minutes: float) -> str:
     if found.seconds > 60 * max_minutes:
         parts.append(" " + say("estimate.too_long", limit=duration(60 * max_minutes)))
     return "".join(parts)
-
-
-def about(seconds: float) -> str:
-    """A length of time as far as it can be foretold."""
-    if seconds < 8:
-        return say("estimate.seconds")
-    if seconds < 75:
-        return say("estimate.about", time=f"{10 * round(max(seconds, 10) / 10)} s")
-    if seconds < 150:
-        return say("estimate.minutes")
-    return say("estimate.about", time=f"{seconds / 60:.0f} min")

@@ -1,30 +1,28 @@
-"""The door of the moderators' desk: nothing is served to anybody who has not logged in or sent a key.
+"""Who is let in at the moderators' desk: nothing is served to anybody who has not logged in or sent a key.
 
-It stands before all of Gradio as a middleware, because Gradio asks `auth_dependency` on most of its routes, not on all.
+The door (`ui.door`) asks here before all of Gradio, which asks `auth_dependency` on most of its routes, not on all.
 """
 
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import NotAllowed
 from core.people import Role, User
 from core.words import in_language, language, say
 from storage.attempts import TooManyAttempts
 from storage.users import UserStore
+from ui.door import SAFE, UPLOAD, is_https
 from ui.health import PATH as HEALTH
 from ui.languages import preferred
 
@@ -36,8 +34,6 @@ MAX_FORM_BYTES = 4096
 OPEN = {HEALTH, "/login", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/startup-events"}
 """What anybody gets: whether the app is well, the log-in page with its colours, and what Gradio asks of itself when it
 starts."""
-UPLOAD = "/gradio_api/upload"
-SAFE = {"GET", "HEAD", "OPTIONS"}
 
 DARK = 'document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)'
 POLICY = (
@@ -46,40 +42,20 @@ POLICY = (
 )
 
 
-def guarded(users: UserStore, routes: Sequence[Route] = ()) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that put the door before the page, and before these routes of our own."""
+def login_routes(users: UserStore) -> list[Route]:
     desk = _Forms(users)
-    forms = [
+    return [
         Route("/login", desk.show, methods=["GET"]),
         Route("/login", desk.log_in, methods=["POST"]),
         Route("/logout", desk.log_out, methods=["POST"]),
     ]
-    return {
-        "auth_dependency": _caller,
-        "app_kwargs": {"routes": [*routes, *forms], "middleware": [Middleware(Door, users=users)]},
-    }
 
 
-class Door:
-    """Lets a request through if it is somebody's, and notes whose; or refuses it, before its body is read."""
+def admission(users: UserStore) -> Callable[[Request], Response | None]:
+    """Lets a request in if it is somebody's, and notes whose; or says why not."""
 
-    def __init__(self, app: ASGIApp, users: UserStore) -> None:
-        self._app, self._users = app, users
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = None
-        if scope["type"] != "lifespan":
-            refusal = await run_in_threadpool(self._refusal, Request(scope))
-        await (refusal or self._app)(scope, receive, send)
-
-    def _refusal(self, request: Request) -> Response | None:
-        with _language_of(request):
-            return self._refused(request)
-
-    def _refused(self, request: Request) -> Response | None:
-        if _is_foreign(request):
-            return PlainTextResponse(say("login.foreign"), 403)
-        user = self._user(request)
+    def admit(request: Request) -> Response | None:
+        user = _user(users, request)
         request.state.caller = user.name if user else None
         path = request.scope["path"]  # `url` is put together with a header that anybody may write
         if path in OPEN:
@@ -92,11 +68,7 @@ class Door:
             return PlainTextResponse(say("login.upload", wanted=Role.REVIEWER, own=user.role), 403)
         return None
 
-    def _user(self, request: Request) -> User | None:
-        key, token = _key(request), request.cookies.get(COOKIE)
-        if key is not None:
-            return self._users.by_key(key)
-        return self._users.by_session(token) if token else None
+    return admit
 
 
 class _Forms:
@@ -107,7 +79,7 @@ class _Forms:
 
     async def show(self, request: Request) -> Response:
         with _language_of(request):
-            return RedirectResponse("./", 303) if _caller(request) else login_page()
+            return RedirectResponse("./", 303) if caller(request) else login_page()
 
     async def log_in(self, request: Request) -> Response:
         fields = await _fields(request)
@@ -125,7 +97,7 @@ class _Forms:
                 return login_page(say("login.wrong"), 401)
         # Always to the page itself: an address to go on to could lead anywhere.
         answer = RedirectResponse("./", 303)
-        secure = "https" in (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
+        secure = is_https(request) or urlsplit(request.headers.get("origin", "")).scheme == "https"
         answer.set_cookie(
             COOKIE, token, max_age=int(self._users.session_s), httponly=True, samesite="lax", secure=secure
         )
@@ -164,7 +136,7 @@ def login_page(refusal: str = "", status: int = 200, headers: dict[str, str] | N
     )
 
 
-def _caller(request: Request) -> str | None:
+def caller(request: Request) -> str | None:
     """The name of who was let in, for Gradio, which hands it to every handler as `request.username`."""
     return getattr(request.state, "caller", None)
 
@@ -178,18 +150,11 @@ def _key(request: Request) -> str | None:
     return request.headers.get(KEY_HEADER) or (bearer.strip() if kind.lower() == "bearer" else None)
 
 
-def _is_foreign(request: Request) -> bool:
-    """Whether a page of another site makes the browser ask this, and would change or read something by it.
-
-    Links and pictures can do neither. Programs do not say where they come from.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if origin is None and request.method in SAFE:
-        return False
-    if site is not None:
-        return site not in ("same-origin", "none")
-    host = request.headers.get("x-forwarded-host") or request.headers.get("host")
-    return origin is not None and urlsplit(origin).netloc != host
+def _user(users: UserStore, request: Request) -> User | None:
+    key, token = _key(request), request.cookies.get(COOKIE)
+    if key is not None:
+        return users.by_key(key)
+    return users.by_session(token) if token else None
 
 
 async def _fields(request: Request) -> dict[str, str]:

@@ -129,6 +129,12 @@ def clock(seconds: float) -> str:
     return f"{minutes:.0f}:{rest:04.1f}"
 
 
-def duration(seconds: float) -> str:
-    """How long, in the unit people would use: "40 s", "5 min"."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f}".removesuffix(".0") + " min"
+def about(seconds: float) -> str:
+    """A length of time as far as it can be foretold."""
+    if seconds < 8:
+        return say("estimate.seconds")
+    if seconds < 75:
+        return say("estimate.about", time=f"{10 * round(max(seconds, 10) / 10)} s")
+    if seconds < 150:
+        return say("estimate.minutes")
+    return say("estimate.about", time=f"{seconds / 60:.0f} min")

@@ -7,9 +7,12 @@ from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from analysis.second_look import second_look
-from core.errors import InputError
+from core.errors import InputError, ReportNotFound
 from core.people import Role, User
 from core.reviewing import AFTER, Decision, Move, Opinion, Review, State, Step
 from core.types import Report
@@ -24,7 +27,7 @@ from ui.messages import QUICK, Refusal, clock, friendly, refused, tried
 from ui.result import ReportView, quality
 from ui.rights import require
 from ui.similar import sightings, similar_table
-from ui.uploads import lend
+from ui.uploads import hand_out
 from ui.visit import Desk
 
 CHOICES = [(said(f"decisions.{decision}"), decision.value) for decision in Decision]
@@ -348,14 +351,28 @@ PLAYED = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 
 def player(desk: Desk, report: Report) -> Markup:
     """The clip itself, as long as it is kept."""
-    kept = desk.store.media.path(report.video.sha256) if desk.store.media else None
-    if kept is None:
+    if not desk.store.media or not desk.store.media.path(report.video.sha256):
         return Markup("")
-    suffix = Path(report.video.name).suffix.lower()
-    lent = lend(kept, f"clip{suffix if suffix in PLAYED else '.mp4'}", desk.settings.uploads)
-    return Markup(
-        '<video class="clip" controls preload="metadata" src="gradio_api/file={}" aria-label="{}"></video>'
-    ).format(lent, report.video.name)
+    return Markup('<video class="clip" controls preload="metadata" src="clip/{}" aria-label="{}"></video>').format(
+        report.id, report.video.name
+    )
+
+
+def clip_route(desk: Desk) -> Route:
+    """Plays the kept file of a report to whoever is let in at the desk: every user may open every report."""
+
+    def serve(request: StarletteRequest) -> Response:
+        try:
+            video = desk.store.get(request.path_params["report"], owner=None).video
+        except ReportNotFound:
+            return PlainTextResponse("Not Found", 404)
+        kept = desk.store.media.path(video.sha256) if desk.store.media else None
+        suffix = Path(video.name).suffix.lower()
+        return (
+            hand_out(kept, f"clip{suffix if suffix in PLAYED else '.mp4'}") if kept else PlainTextResponse("Gone", 410)
+        )
+
+    return Route("/clip/{report}", serve)
 
 
 def faces(report: Report) -> Markup:

@@ -78,3 +78,9 @@ def visitor(secret: str | None, request: gr.Request) -> str:
     if len(secret or request.session_hash or "") < MIN_SECRET:
         raise InputError(say("visit.no_secret", least=MIN_SECRET, header=VISITOR_HEADER))
     return hashlib.sha256((f"visitor:{secret}" if secret else f"session:{request.session_hash}").encode()).hexdigest()
+
+
+def address_of(request: gr.Request) -> str | None:
+    """Where a request comes from; a proxy in front of the app has to be one that it trusts, or it is the proxy's."""
+    client = getattr(request, "client", None)
+    return client.host if client else None

@@ -1,40 +1,39 @@
-"""From an upload to a report: the door, the store, the analysis, and the end of the uploaded file."""
+"""From an upload to a report: the door, the store, the job, and the end of the uploaded file."""
 
 import secrets
 import time
-from collections import deque
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
-from contextvars import copy_context
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, get_args
 
 import gradio as gr
 
-from analysis.again import repeat
-from analysis.costs import learn
-from analysis.pipeline import Order
+from analysis.pipeline import Order, hash_of
 from core.errors import Cancelled, InputError, NotAllowed
+from core.jobs import Job, JobNotFound, JobState, Priority, QueueFull, Request, TooManyJobs
 from core.people import Role
 from core.reviewing import Step
 from core.settings import Settings
 from core.types import Options, Progress, Report, Thoroughness
 from core.weights import Weights
-from core.words import say
-from storage import Action, AuditLog, ReportStore
+from core.words import duration, language, say
+from jobs.worker import Runner, Worker, in_force, recall
+from storage import Action, AuditLog, JobStore, ReportStore
 from storage.reviews import ReviewStore
 from storage.similar import Similar
 from storage.users import UserStore
 from ui.document import Format, write_document
-from ui.messages import duration
-from ui.rights import require, whose
-from ui.uploads import discard, is_upload
+from ui.messages import about
+from ui.rights import address_of, require, whose
+from ui.uploads import discard, is_upload, uploader
 
-POLL_S = 0.25
-"""How often a running analysis is looked at; also how long a cancelled one may go unnoticed."""
+POLL_S, WAIT_S = 0.25, 1.0
+"""How often a job is looked at that is about to run or runs, and one that others are ahead of."""
 
 OPINION_FIRST = "This clip waits for your opinion: claim it in the queue and say what you hold of it first."
 
@@ -56,60 +55,42 @@ class Repeated:
     notes: tuple[str, ...]
 
 
-def follow(
-    analyze: Callable[..., Report], path: Path, *, max_minutes: float, **arguments: Any
-) -> Generator[Progress | Report, None, None]:
-    """Runs an analysis in a thread of its own: its progress every quarter of a second, in the end its report.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a visitor asks for, once it was let in: `reach` is whose reports may answer it, `author` who asks."""
 
-    Closing the generator stops the work at its next sign of life. A plain function in a thread could not be stopped.
-    """
-    news: deque[Progress] = deque([Progress(say("stages.starting"), 0.0)], maxlen=1)
-    report: Future[Report] = Future()
-    stop, end = Event(), time.monotonic() + 60 * max_minutes
-
-    def on_progress(progress: Progress) -> None:
-        if stop.is_set():
-            raise Cancelled("The analysis was stopped.")
-        if time.monotonic() > end:
-            raise InputError(say("visit.too_long", limit=duration(60 * max_minutes)))
-        news.append(progress)
-
-    def work() -> None:
-        try:
-            report.set_result(analyze(path, on_progress=on_progress, **arguments))
-        except BaseException as error:
-            report.set_exception(error)
-
-    # In a copy of what is known of this moment, the visitor's language included.
-    Thread(target=copy_context().run, args=[work], name="analysis", daemon=True).start()
-    try:
-        while not report.done():
-            yield news[0]
-            wait([report], timeout=POLL_S)
-        yield report.result()
-    finally:
-        stop.set()
+    request: Request
+    files: dict[str, Path]
+    reach: str | None
+    author: str
+    known: Report | None
 
 
 @dataclass(frozen=True)
 class Desk:
-    """Where visitors are served. `take_order` and `analyze` are those of `analysis.pipeline`.
+    """Where visitors are served; the work is done by a `jobs.Worker`. `take_order` is that of `analysis.pipeline`.
 
-    `users`, `queue` and `similar` are None on a public page: that is how the two modes are told apart.
+    `users`, `queue` and `similar` are None on a public page: that is how the two modes are told apart. `moments` are
+    for a worker in this process.
     """
 
     settings: Settings
     manifest: Mapping[str, Weights]
     store: ReportStore
+    jobs: JobStore
     take_order: Callable[..., Order]
-    analyze: Callable[..., Report]
-    follow: Callable[..., Iterator[Progress | Report]] = follow
     users: UserStore | None = None
     queue: ReviewStore | None = None
     similar: Similar | None = None
     log: AuditLog | None = None
     health: Callable[[], dict[str, str]] = dict
     """By what was looked at, `ok` or what is wrong with it."""
+    moments: dict[str, Context] = field(default_factory=dict)
+
+    def worker(self, run: Runner) -> Worker:
+        """Who does the work of this desk, once started."""
+        with_what = self.settings, self.manifest, self.store, self.jobs, self.take_order
+        return Worker(*with_what, run, self.queue, self.moments)
 
     @property
     def reviews(self) -> ReviewStore:
@@ -125,7 +106,7 @@ class Desk:
     @property
     def in_force(self) -> Settings:
         """The settings, with the thresholds that a lead put in their place."""
-        return self.settings.model_copy(update=asdict(self.queue.bands())) if self.queue else self.settings
+        return in_force(self.settings, self.queue)
 
     def report(self, report_id: str, secret: str | None, request: gr.Request) -> Report:
         """A report that this request may see with all its scores.
@@ -147,45 +128,70 @@ class Desk:
         *,
         references: Sequence[str] = (),
     ) -> Iterator[Progress | Answer]:
-        """Signs of life while the analysis runs, then the answer. However it ends, the uploaded files are deleted.
+        """Signs of life while a job waits and runs, then the answer. Whoever leaves before cancels it. However it
+        ends, the uploaded files are deleted.
 
         Raises:
-            AppError: the upload cannot be analysed as asked, or a detector is not ready.
+            AppError: the upload cannot be analysed as asked, a detector is not ready, or too much waits already.
         """
-        files = [Path(name) for name in (upload, *references) if name]
+        files, owner = [Path(name) for name in (upload, *references) if name], uploader(request)
         try:
             yield Progress(say("stages.looking"), 0.0)
-            reach = whose(self, secret, request, Role.REVIEWER)
-            author = reach or require(self, request, Role.REVIEWER).name
-            path = self._door(upload)
-            genuine = [self._door(reference) for reference in references]
-            if options.thoroughness not in get_args(Thoroughness):
-                kinds = ", ".join(get_args(Thoroughness))
-                raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
-            settings = self.in_force
-            order = self.take_order(path, options, settings, self.manifest, genuine)
-            known = self.store.find(order.fingerprint, owner=reach)
-            if known:
-                self._not_hidden(known, request)
-                yield Answer(replace(known, video=replace(known.video, name=path.name)), from_store=True)
+            asked = self._question(upload, options, secret, request, references)
+            if asked.known:
+                self._not_hidden(asked.known, request)
+                yield _known(asked.known, asked.request.name)
                 return
-            arguments = {
-                "name": path.name,
-                "options": options,
-                "settings": settings,
-                "manifest": self.manifest,
-                "references": genuine,
-                "order": order,
-            }
-            for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
-                if isinstance(step, Report):
-                    self.store.add(step, owner=author, file=path)
-                    learn(step, order.chosen, self.settings)
-                    yield Answer(step, from_store=False)
-                else:
-                    yield step
+            job = yield from self._waited_for(asked.request, asked.files, asked.author, asked.reach, request)
+            report = self.store.get(job.report_id or "", owner=asked.reach)
+            self._not_hidden(report, request)
+            yield _known(report, asked.request.name) if job.from_store else Answer(report, from_store=False)
         finally:
-            discard(files, self.settings.uploads)
+            discard(files, self.settings.uploads, owner)
+
+    def submit(
+        self,
+        upload: str | None,
+        options: Options,
+        request: gr.Request,
+        *,
+        references: Sequence[str] = (),
+        priority: Priority = Priority.BATCH,
+        key: str | None = None,
+    ) -> Job:
+        """The same as a job that nobody waits for; one that a report answers already is done from the start.
+
+        Raises:
+            AppError: as `visit`; or the key stands for something else.
+        """
+        files, owner = [Path(name) for name in (upload, *references) if name], uploader(request)
+        try:
+            asked = self._question(upload, options, None, request, references)
+            known = asked.known.id if asked.known else None
+            more = {"priority": priority, "key": key, "known": known}
+            return self._submit(asked.request, asked.files, asked.author, request, **more)
+        finally:
+            discard(files, self.settings.uploads, owner)
+
+    def job(self, id: str, request: gr.Request) -> Job:
+        """A job that this request may see.
+
+        Raises:
+            JobNotFound: there is none, or it is another visitor's.
+        """
+        return self.jobs.get(id, owner=whose(self, None, request))
+
+    def cancel(self, id: str, request: gr.Request) -> Job:
+        """Ends a job of one's own; a lead may end everybody's.
+
+        Raises:
+            JobNotFound: there is none, or it is another's.
+        """
+        owner = whose(self, None, request, Role.REVIEWER)
+        if self.users:
+            user = require(self, request, Role.REVIEWER)
+            owner = None if user.role.includes(Role.LEAD) else user.name
+        return self.jobs.cancel(id, owner=owner)
 
     def run_again(self, report_id: str, request: gr.Request) -> Iterator[Progress | Repeated]:
         """Signs of life while the kept file is analysed as it was, then both reports.
@@ -193,25 +199,14 @@ class Desk:
         Raises:
             AppError: who asks may not, the file is not kept any more, or nothing it was analysed with is at hand.
         """
-        author, media = require(self, request, Role.REVIEWER).name, self.store.media
+        author = require(self, request, Role.REVIEWER).name
         yield Progress(say("again.looking"), 0.0)
         before = self.report(report_id, None, request)
-        path = media.path(before.video.sha256) if media else None
-        if media is None or path is None:
-            raise InputError(say("again.gone"))
-        references = [media.path(sha256) for sha256 in before.references]
-        genuine = [file for file in references if file] if all(references) else []
-        again = repeat(before, self.in_force, self.manifest, referenced=bool(genuine))
-        arguments: dict[str, Any] = {"options": again.options, "settings": again.settings, "manifest": again.manifest}
-        arguments["references"] = genuine
-        order = self.take_order(path, **arguments)
-        arguments |= {"name": before.video.name, "order": order}
-        for step in self.follow(self.analyze, path, max_minutes=self.settings.max_minutes, **arguments):
-            if isinstance(step, Report):
-                self.store.add(step, owner=author, file=path, again=before.id)
-                yield Repeated(before, step, again.notes)
-            else:
-                yield step
+        notes = recall(before, self.store.media, self.in_force, self.manifest).again.notes
+        video = before.video
+        asked = Request(video.name, video.sha256, before.options, before.references, again=before.id)
+        job = yield from self._waited_for(asked, {}, author, None, request)
+        yield Repeated(before, self.store.get(job.report_id or "", owner=None), notes)
 
     def document(self, report: Report, format: Format, request: gr.Request) -> bytes:
         """The evidence report on a report, as of now; the log of the moderators' desk says who took it along.
@@ -234,19 +229,89 @@ class Desk:
             log_sha256=self.log.head().hash if self.log else None,
         )
 
+    def _question(
+        self, upload: str | None, options: Options, secret: str | None, request: gr.Request, references: Sequence[str]
+    ) -> _Question:
+        reach = whose(self, secret, request, Role.REVIEWER)
+        author = reach or require(self, request, Role.REVIEWER).name
+        path = self._door(upload, uploader(request))
+        genuine = [self._door(reference, uploader(request)) for reference in references]
+        if options.thoroughness not in get_args(Thoroughness):
+            kinds = ", ".join(get_args(Thoroughness))
+            raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
+        order = self.take_order(path, options, self.in_force, self.manifest, genuine)
+        known_by = {hash_of(file): file for file in genuine}
+        names = tuple(known_by[sha256].name for sha256 in order.references)
+        asked = Request(path.name, order.sha256, options, order.references, names)
+        return _Question(
+            asked, known_by | {order.sha256: path}, reach, author, self.store.find(order.fingerprint, owner=reach)
+        )
+
+    def _submit(self, asked: Request, files: dict[str, Path], author: str, request: gr.Request, **more: Any) -> Job:
+        address = None if self.users else address_of(request)
+        try:
+            return self.jobs.submit(asked, files, owner=author, language=language(), address=address, **more)
+        except QueueFull as error:
+            wait = about(error.wait_s) if error.wait_s else say("jobs.unknown")
+            raise InputError(say("jobs.full", ahead=error.ahead, wait=wait)) from error
+        except TooManyJobs as error:
+            raise InputError(say("jobs.too_many", limit=error.limit, wait=duration(error.wait_s))) from error
+
+    def _waited_for(
+        self, asked: Request, files: dict[str, Path], author: str, reach: str | None, request: gr.Request
+    ) -> Generator[Progress, None, Job]:
+        """Signs of life of a job that somebody waits for, which is returned when it is done, and cancelled when they
+        do not wait any longer.
+
+        Raises:
+            InputError: it was refused, or failed, for this reason.
+            Cancelled: somebody else has ended it.
+        """
+        id = uuid.uuid4().hex
+        self.moments[id] = copy_context()
+        try:
+            job = self._submit(asked, files, author, request, priority=Priority.PERSON, id=id)
+            while not job.state.is_end:
+                yield _sign_of_life(job)
+                time.sleep(WAIT_S if job.ahead else POLL_S)
+                job = self.jobs.get(id, owner=reach)
+        finally:
+            del self.moments[id]
+            with suppress(JobNotFound):  # it was refused
+                self.jobs.cancel(id, owner=reach)
+        if job.state is JobState.FAILED:
+            raise InputError(job.reason)
+        if job.state is JobState.CANCELLED:
+            raise Cancelled(say("jobs.cancelled"))
+        return job
+
     def _not_hidden(self, report: Report, request: gr.Request) -> None:
         if self.queue and self.queue.hides(report.id, require(self, request, Role.VIEWER)):
             raise NotAllowed(OPINION_FIRST)
 
-    def _door(self, upload: str | None) -> Path:
+    def _door(self, upload: str | None, owner: str) -> Path:
         if not upload:
             raise InputError(say("visit.no_video"))
         path = Path(upload)
-        if not is_upload(path, self.settings.uploads):
+        if not is_upload(path, self.settings.uploads, owner):
             raise InputError(say("visit.gone"))
         if path.stat().st_size > self.settings.max_mb * 1e6:
             raise InputError(say("visit.too_big", max_mb=f"{self.settings.max_mb:.0f}"))
         return path
+
+
+def _sign_of_life(job: Job) -> Progress:
+    if job.state is JobState.RUNNING:
+        return Progress(job.stage or say("stages.starting"), job.fraction)
+    if not job.ahead:
+        return Progress(say("analyze.waiting"), 0.0)
+    wait = say("jobs.unknown") if job.wait_s is None else about(job.wait_s)
+    return Progress(say("jobs.ahead", ahead=job.ahead, wait=wait), 0.0)
+
+
+def _known(report: Report, name: str) -> Answer:
+    """A report that was made before, under the name by which its file was brought this time."""
+    return Answer(replace(report, video=replace(report.video, name=name)), from_store=True)
 
 
 def new_secret(known: str | None) -> str:

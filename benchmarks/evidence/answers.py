@@ -1,26 +1,22 @@
 """Labelled clips go through the app's own `analyze`: as they are, re-encoded, and with a genuine clip beside them."""
 
 import hashlib
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from analysis.pipeline import analyze, take_order
 from core.errors import InputError
-from core.settings import ROOT, Settings
+from core.settings import Settings
 from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
 from training.clips import Clip, Form, encode
 from training.out_of_fold import ORIGINAL
+from training.resumed import answers, code
 
 REFERENCED = "with a reference"
 SWEEP = {
@@ -30,8 +26,6 @@ SWEEP = {
     "half size, crf 30": Form(scale=0.5, crf=30),
 }
 """What other encoders and platforms do to a clip; its frame rate stays."""
-ROOMS = ("core", "preprocessing", "detectors", "analysis")
-"""Whose code decides what an analysis says: between two releases the version stays and the scores may move."""
 CACHE_FORMAT = 1
 """Raise it when answers are kept, or clips re-encoded, otherwise than before."""
 
@@ -76,8 +70,7 @@ class Answer:
     failed: bool = field(default=False, kw_only=True)
 
     @classmethod
-    def parse(cls, text: str) -> "Answer":
-        plain: dict[str, Any] = json.loads(text)
+    def parse(cls, plain: dict[str, Any]) -> "Answer":
         return cls(**plain | {"heard": tuple(Heard(**h) for h in plain["heard"])})
 
 
@@ -115,31 +108,22 @@ def ask(tasks: Sequence[Task], folder: Path, options: Options, settings: Setting
     Raises:
         WeightsError: a named detector is not ready.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{_key(task, options, settings)}.json" for task in tasks]
-    missing = [(task, file, options, settings) for task, file in zip(tasks, files, strict=True) if not file.exists()]
-    progress = {"total": len(missing), "unit": "clip", "desc": f"{len(tasks) - len(missing)} of {len(tasks)} cached"}
-    if jobs == 1:
-        for job in tqdm(missing, **progress):
-            _answer(job)
-    elif missing:
-        # Not forked: the networks' threads would not survive that.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            list(tqdm(pool.map(_answer, missing), **progress))
-    return [Answer.parse(file.read_text(encoding="utf-8")) for file in files]
+    questions = [(task, options, settings) for task in tasks]
+    files = [folder / f"{_key(*question)}.json" for question in questions]
+    return [Answer.parse(found) for found in answers(_answer, list(zip(questions, files, strict=True)), jobs=jobs)]
 
 
 def _key(task: Task, options: Options, settings: Settings) -> str:
     """Of all that determines the answer: a changed file, network or line of code is never mistaken for the old one."""
     beside = [task.reference.path] if task.reference else []
     order = take_order(task.clip.path, options, settings, _manifest(), beside)
-    return hashlib.sha256(f"{CACHE_FORMAT} {_code()} {order.fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[
+    return hashlib.sha256(f"{CACHE_FORMAT} {code()} {order.fingerprint} {SWEEP.get(task.form)}".encode()).hexdigest()[
         :24
     ]
 
 
-def _answer(job: tuple[Task, Path, Options, Settings]) -> None:
-    task, file, options, settings = job
+def _answer(question: tuple[Task, Options, Settings]) -> dict[str, Any]:
+    task, options, settings = question
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = task.clip.path
@@ -157,9 +141,7 @@ def _answer(job: tuple[Task, Path, Options, Settings]) -> None:
             answer = _condense(report, path.stat().st_size)
         except InputError as error:
             answer = Answer(Label.NOT_ASSESSED, None, str(error), failed=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(answer)), encoding="utf-8")
-    partial.replace(file)
+    return asdict(answer)
 
 
 def _condense(report: Report, size: int) -> Answer:
@@ -183,10 +165,3 @@ def _condense(report: Report, size: int) -> Answer:
 @cache
 def _manifest() -> Mapping[str, Weights]:
     return load_manifest()
-
-
-@cache
-def _code() -> str:
-    """SHA-256 over the code of the rooms as it is when first asked: that of this process, whatever is edited later."""
-    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from benchmarks.evidence.answers import REFERENCED, Answer
 from benchmarks.evidence.scores import CONFOUNDS, UNSEEN, confounds_of, knew, scores_of, standing
 from core.types import Label
 from training.clips import Clip, labels_of
+from training.evaluate.results import in_kind
 from training.measures import ALL, MEASURES, UNKNOWN, Estimate, Labels, Row, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, OutOfFold
 
@@ -137,7 +137,7 @@ def _flat(line: Line) -> dict[str, Any]:
 def unassessed(evidence: Evidence) -> Counter[tuple[bool, str]]:
     """How many clips of which label have no verdict for which kind of reason, its numbers left out."""
     return Counter(
-        (clip.fake, re.sub(r"\d[\d.]*", "n", re.split(r"[;.] ", answer.reason)[0].rstrip(".")))
+        (clip.fake, in_kind(answer.reason))
         for clip, answer in zip(evidence.clips, evidence.answers[ORIGINAL], strict=True)
         if answer.fake is None
     )

@@ -9,8 +9,9 @@ begin with the data set's, and DeeperForensics, whose targets are those of FaceF
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
+
+import numpy as np
 
 from core.errors import InputError
 from training.layouts import celeb_df, deeperforensics, dfdc, faceforensics, listed, lrnet, uadfv
@@ -28,8 +29,8 @@ LAYOUTS: dict[str, Callable[[Path], list[Sample]]] = {
     "faces": listed.read_faces,
     "lrnet": lrnet.read,
 }
-TEST, VALIDATION = 0.1, 0.1
-"""Shares of the groups of a data set without splits. One with splits keeps them, also where none validates."""
+SHARES: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
+"""Of a data set without splits. One with splits keeps them, also where none validates."""
 
 
 def read(layout: str, root: Path) -> tuple[list[Sample], list[Sample]]:
@@ -53,24 +54,20 @@ def read(layout: str, root: Path) -> tuple[list[Sample], list[Sample]]:
 def share_out(samples: Sequence[Sample]) -> list[Sample]:
     """The samples, with a split for those that have none.
 
-    Whole groups go to one side. Which one hangs on the group's first id alone, so that it stays the same when files are
-    added.
+    Whole groups go to one side: where a member has a split, to that; the others, the largest first, each to the part
+    that is then least filled for its share of the classes that come. The same samples are always shared out alike.
     """
     numbers = groups(samples)
-    first: dict[int, str] = {}
+    members: dict[int, list[Sample]] = {}
     for number, sample in zip(numbers, samples, strict=True):
-        first[number] = min(sample.id, first.get(number, sample.id))
-    return [
-        sample if sample.split else replace(sample, split=_draw(first[number]))
-        for number, sample in zip(numbers, samples, strict=True)
-    ]
-
-
-def _draw(name: str) -> Split:
-    fraction = _fraction(name)
-    return "test" if fraction < TEST else "val" if fraction < TEST + VALIDATION else "train"
-
-
-def _fraction(name: str) -> float:
-    """In [0, 1), the same for the same name."""
-    return int.from_bytes(sha256(name.encode()).digest()[:6]) / 2**48
+        members.setdefault(number, []).append(sample)
+    held = {split: np.zeros(2) for split in SHARES}
+    goes: dict[int, Split] = {}
+    for number, group in sorted(members.items(), key=lambda item: (-len(item[1]), min(s.id for s in item[1]))):
+        told = {s.split for s in group if s.split}
+        brings = np.bincount([s.label for s in group], minlength=2)
+        filled = {split: (held[split] + brings) @ brings / share for split, share in SHARES.items()}
+        goes[number] = min(told or filled, key=lambda split: (filled[split], split))
+        if not told:
+            held[goes[number]] += brings
+    return [s if s.split else replace(s, split=goes[n]) for n, s in zip(numbers, samples, strict=True)]

@@ -1,0 +1,1 @@
+"""How well one set of weights tells manipulated from genuine video: `python -m training.evaluate WEIGHTS LIST`."""
