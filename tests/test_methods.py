@@ -63,7 +63,7 @@ def one_thread(monkeypatch):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    kinds = ("landmarks", "xception", "capsule", "bida", "dsp_fwa", "laa_net_stored", "laa_net_bi_stored", "mouth")
+    kinds = ("landmarks", "xception", "capsule", "bida", "laa_net_stored", "laa_net_bi_stored", "mouth")
     listed = [*people(8), *people(2, "val", first=8), *people(1, "test", first=10)]
     return make_cache(folder, kinds, listed, frames=1)
 
@@ -163,8 +163,10 @@ def test_where_everybody_is_swapped_with_everybody_identities_are_held_back(tmp_
     assert not {b for p in train for b in p.sample.bonds} & {b for p in held for b in p.sample.bonds}
 
 
-@pytest.mark.parametrize("name", ["lrnet", "xception", "capsule", "laa_net_sbi"])
+@pytest.mark.parametrize("name", ["lrnet", "xception", "capsule", "laa_net_sbi", "dsp_fwa"])
 def test_a_method_trains_in_a_small_configuration_and_its_loss_falls(name, cache, tmp_path):
+    if name == "dsp_fwa":  # which takes no faces below 193 px, so few must do
+        cache = make_cache(tmp_path / "cache", [name], [*people(4), *people(1, "val", first=9)], frames=1)
     trained = train(f"small/{name}", cache, tmp_path)
     for role, history in trained.made_by["history"].items():
         losses = [epoch["loss"] for epoch in history]
@@ -173,7 +175,7 @@ def test_a_method_trains_in_a_small_configuration_and_its_loss_falls(name, cache
     tensors = {role: read_tensors(tmp_path / "out" / file.name) for role, file in trained.files.items()}
     for state in tensors.values():
         load_checkpoint(name.removesuffix("_sbi"), state)  # strictly: every published key, in its shape
-    assert {"identity:id0", "identity:id9"} <= set(trained.seen)
+    assert {"identity:id0", "identity:id9"} <= set(trained.seen), "who validates has a say too"
     assert not any("10" in bond for bond in trained.seen), "what is to test is not learned from"
     assert list((tmp_path / "out").glob("*/log/events*"))
 
