@@ -9,6 +9,7 @@ from core.settings import VERSION
 from core.types import Report
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
+QUICK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STAGES = ("references", "faces", "scores", "explanations", "stability", "provenance", "total")
 """Those of a report's `timings_s` that are not weights."""
 
@@ -22,6 +23,12 @@ SKIPS = Counter(
 )
 REFUSALS = Counter(
     "telltale_refusals", "Requests answered by a sentence instead of what was asked for; `bug` is ours.", ["kind"]
+)
+JOB_WAIT_SECONDS = Histogram(
+    "telltale_job_wait_seconds", "From the request to the worker that took it.", ["priority"], buckets=SECONDS
+)
+HTTP_SECONDS = Histogram(
+    "telltale_http_seconds", "From the door to the beginning of an answer.", ["status"], buckets=QUICK_SECONDS
 )
 Info("telltale", "The version that runs.").info({"version": VERSION})
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from core.errors import Cancelled, InputError
 from core.jobs import Claim, Job, JobNotFound, JobState, Priority, QueueFull, Request, TooManyJobs
 from core.kept import read_key
+from core.metrics import JOB_WAIT_SECONDS
 from core.settings import Settings
 from storage.database import sessions
 from storage.sender import is_public
@@ -174,6 +175,8 @@ class JobStore:
                 JobRow.state == JobState.QUEUED,
             )
             row = session.scalar(update(JobRow).where(*mine).values(taken).returning(JobRow))
+            if row and row.tries == 1:
+                JOB_WAIT_SECONDS.labels(Priority(row.priority).name.lower()).observe(now - row.created_s)
             claim = row and Claim(row.id, row.worker or "", row.owner, row.language, _asked(row))
         for id in failed:
             self.spool.discard(id)

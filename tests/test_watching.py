@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+import storage.health
 from core.settings import VERSION, Settings
 from core.weights import load_manifest
 from storage import open_database
@@ -78,13 +79,15 @@ def test_a_running_app_says_that_it_is_well_and_no_more(server: Server):
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_each_part_that_is_missing_is_found(tmp_path: Path, database_url: str):
+def test_each_part_that_is_missing_is_found(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch):
     settings = Settings.from_env({"TELLTALE_DATA": str(tmp_path), "TELLTALE_WEIGHTS": str(tmp_path)})
     database, manifest = open_database(database_url), load_manifest()
     assert check(database, settings, manifest) == WELL
     no_tables = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
     assert check(no_tables, settings, manifest) == WELL | {"database": "unreachable"}
-    assert check(database, settings.model_copy(update={"max_mb": 1e9}), manifest) == WELL | {"disk": "full"}
+    with monkeypatch.context() as full:
+        full.setattr(storage.health, "SPARE_BYTES", 1e18)
+        assert check(database, settings, manifest) == WELL | {"disk": "full"}
     gone = settings.model_copy(update={"data": tmp_path / "gone"})
     assert check(database, gone, manifest) == WELL | {"disk": "read-only"}
     lrnet = manifest["lrnet/telltale"]
@@ -152,6 +155,13 @@ def test_numbers_say_what_was_done_in_few_words_and_not_at_the_address_of_the_pa
     assert total("telltale_skips_total", detector="lrnet", lack="length") == 1
     assert total("telltale_refusals_total") == total("telltale_refusals_total", kind="InputError") == 1
     assert {s.labels["part"]: s.value for s in samples if s.name == "telltale_healthy"} == dict.fromkeys(WELL, 1)
+    assert {(s.labels["state"], s.value) for s in samples if s.name == "telltale_jobs"} == {
+        ("queued", 0),
+        ("running", 0),
+    }
+    assert total("telltale_job_wait_seconds_count") == 3
+    assert total("telltale_http_seconds_count", status="200") > 3
+    assert total("telltale_http_seconds_count", status="404") == 1
     assert total("telltale_database_bytes") > 100_000
     assert total("telltale_disk_free_bytes") > 0
     assert total("process_resident_memory_bytes") > 1e8

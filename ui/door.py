@@ -11,7 +11,9 @@ import hashlib
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 
 from gradio import routes as gradio_routes
@@ -19,13 +21,15 @@ from jinja2.ext import Extension
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.metrics import HTTP_SECONDS
 from core.settings import Settings
 from core.words import in_language, say
+from storage.health import SPARE_BYTES
 from ui.languages import preferred
 from ui.uploads import MAX_FILES, know_again, owner_of, uploading
 
@@ -43,8 +47,6 @@ MAX_BODY = 1_000_000
 """Bytes of a request that uploads nothing; the longest that the page sends are notes of 4000 letters."""
 SILENCE_S = 30
 """How long a body may make no progress."""
-SPARE_BYTES = 1_000_000_000
-"""Room on the disk that uploads leave to the database."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -110,6 +112,8 @@ class Door:
         request.state.nonce = secrets.token_urlsafe(16)
         refusal = await run_in_threadpool(self._refusal, request)
         _tell_uploads_apart(request)
+        if refusal:
+            await _hear_out(scope, receive)
         most = self._most(request.scope["path"])
         return await (refusal or self._app)(scope, _bounded(receive, most), self._with_headers(send, request))
 
@@ -121,10 +125,10 @@ class Door:
         return PlainTextResponse(say("door.foreign"), 403) if is_foreign(request) else None
 
     def _unserved(self, request: Request) -> Response | None:
-        path, length = request.scope["path"], request.headers.get("content-length", "")
+        path = request.scope["path"]
         if not self._is_ours(request) and not SERVED.fullmatch(path.rstrip("/") or "/"):
             return PlainTextResponse("Not Found", 404)
-        if length.isdecimal() and int(length) > self._most(path):
+        if int(request.headers.get("content-length", 0)) > self._most(path):
             return PlainTextResponse(say("door.too_large", max_mb=f"{self._most(path) / 1e6:g}"), 413)
         if path == UPLOAD and shutil.disk_usage(self._settings.data).free < SPARE_BYTES:
             return PlainTextResponse(say("door.disk_full"), 507)
@@ -139,12 +143,13 @@ class Door:
     def _with_headers(self, send: Send, request: Request) -> Send:
         fixed = {"Content-Security-Policy": self._policy.replace("'self'", f"'self' 'nonce-{request.state.nonce}'", 1)}
         fixed |= HEADERS | ({"Strict-Transport-Security": f"max-age={A_YEAR_S}"} if is_https(request) else {})
-        path = request.scope["path"]
+        path, began = request.scope["path"], time.perf_counter()
         if not path.startswith(FIXED):
             fixed["Cache-Control"] = "no-store"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                HTTP_SECONDS.labels(message["status"]).observe(time.perf_counter() - began)
                 headers = MutableHeaders(scope=message)
                 for name, value in fixed.items():
                     headers.setdefault(name, value)  # some answers are stricter
@@ -181,6 +186,14 @@ def _tell_uploads_apart(request: Request) -> None:
     if request.scope["path"] in (UPLOAD, UPLOAD_PROGRESS) and "upload_id" in request.query_params:
         own = hashlib.sha256(f"{owner} {request.query_params['upload_id']}".encode()).hexdigest()
         request.scope["query_string"] = urlencode({"upload_id": own}).encode()
+
+
+async def _hear_out(scope: Scope, receive: Receive) -> None:
+    """Reads a small body that nobody wants: who is hung up on while they speak may not hear the answer."""
+    if int(Request(scope).headers.get("content-length", 0)) <= MAX_BODY:
+        with suppress(HTTPException, ClientDisconnect):
+            async for _ in Request(scope, _bounded(receive, MAX_BODY)).stream():
+                pass
 
 
 def _bounded(receive: Receive, most: float) -> Receive:
