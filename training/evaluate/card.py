@@ -72,7 +72,7 @@ def _facts(weights: Weights) -> list[str]:
         f"- **Files:** {', '.join(f'{file.name} (SHA-256 {file.sha256})' for file in weights.files)}",
         "- **Calibration:** "
         + (
-            f"P(fake) = sigmoid({calibration.slope:.3f} x logit + {calibration.intercept:.3f}), on {calibration.n} "
+            f"P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f}), on {calibration.n} "
             f"{calibration.data}"
             if calibration
             else "none"
