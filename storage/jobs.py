@@ -197,13 +197,14 @@ class JobStore:
         with self._session.begin() as session:
             finish(session, claim, report_id, from_store=True)
 
-    def fail(self, claim: Claim, reason: str) -> None:
-        """The job ends without a report; nothing where it is no longer this worker's."""
+    def fail(self, claim: Claim, reason: str) -> bool:
+        """The job ends without a report. False, and nothing done, where it is no longer this worker's."""
         with self._session.begin() as session:
             ended = {"state": JobState.FAILED, "ended_s": self._clock(), "reason": reason}
             is_ours = _change(session, claim, ended)
         if is_ours:
             self.spool.discard(claim.id)
+        return is_ours
 
     def release(self, claim: Claim) -> None:
         """Back into the line, at its old place: the worker is told to go home, which is no loss."""
