@@ -262,6 +262,21 @@ def test_time_deletes_old_jobs_and_files_that_nobody_needs(jobs, submit, clock):
         jobs.get(old.id, owner=ANNA)
 
 
+def test_files_that_go_while_others_are_swept_are_no_trouble(tmp_path):
+    spool, long_ago = Spool(tmp_path), time.time() - SETTLED_S - 1
+    for job in ("one", "two"):
+        (tmp_path / job).mkdir()
+        os.utime(tmp_path / job, (long_ago, long_ago))
+
+    def is_needed(_: str) -> bool:
+        for job in ("one", "two"):
+            spool.discard(job)
+        return False
+
+    spool.sweep(is_needed)
+    assert not list(tmp_path.iterdir())
+
+
 # Real processes
 
 
