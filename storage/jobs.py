@@ -80,8 +80,8 @@ class JobStore:
             QueueFull: as many wait already as may.
             TooManyJobs: this owner, or this address, asked for too many.
         """
-        if key is not None and not 0 < len(key) <= MAX_KEY:
-            raise InputError(f"An idempotency key has 1 to {MAX_KEY} characters, got {len(key)}.")
+        if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+            raise InputError(f"A key has 1 to {MAX_KEY} printable characters, got {len(key)}: {key!a:.40}.")
         now, place = self._clock(), self._place(address)
         with self._session.begin() as session:
             _alone(session)
@@ -295,8 +295,9 @@ class JobStore:
             return None
         if not is_public(str(ip)):
             return None
-        # Whoever has one IPv6 address has 2^64 of them.
-        place = ip_network((ip, 64), strict=False) if isinstance(ip, IPv6Address) else ip
+        place: object = ip
+        if isinstance(ip, IPv6Address):  # whoever has one has 2^64 of them, save for those that stand for one of IPv4
+            place = ip.ipv4_mapped or ip_network((ip, 64), strict=False)
         return hmac.new(read_key(self._settings.data / "address.key"), str(place).encode(), hashlib.sha256).hexdigest()
 
 

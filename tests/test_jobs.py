@@ -185,8 +185,9 @@ def test_the_same_key_is_the_same_job_and_never_another(jobs, submit):
     for other in (replace(ASKED, sha256="c" * 64), replace(ASKED, options=Options(()))):
         with pytest.raises(InputError, match="stands for another file or other options"):
             submit(other, key="k")
-    with pytest.raises(InputError, match="1 to 200 characters, got 201"):
-        submit(key="k" * 201)
+    for bad, told in (("k" * 201, "201: 'kkk"), ("k\0", "2: 'k.x00'"), ("k\ud800", "2: 'k.ud800'")):
+        with pytest.raises(InputError, match=f"1 to 200 printable characters, got {told}"):
+            submit(key=bad)
 
 
 def test_of_many_who_submit_at_once_with_one_key_all_get_the_same_job(jobs, tmp_path):
@@ -230,13 +231,17 @@ def test_who_asks_for_too_much_is_told_when_to_come_back_by_owner_and_by_address
     with pytest.raises(TooManyJobs):
         submit(owner="dora", address="8.8.8.8")
     submit(owner="dora", address="10.0.0.1")
+    # An address of IPv4 is the same in either form, and no other.
+    with pytest.raises(TooManyJobs):
+        submit(owner="emil", address="::ffff:8.8.8.8")
+    submit(owner="emil", address="::ffff:9.9.9.9")
     again = JobStore(database_url, jobs._settings, clock=clock)
     with pytest.raises(TooManyJobs):
         again.submit(ASKED, {}, owner=ANNA, language="en")
 
     with sessions(database_url)() as session:
         kept = set(session.scalars(select(JobRow.address)))
-    assert len(kept) == 2
+    assert len(kept) == 3
     assert not any("8.8.8.8" in (address or "") for address in kept)
     clock.now += WINDOW_S + 1
     submit()
