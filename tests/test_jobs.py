@@ -21,11 +21,12 @@ from core.errors import Cancelled, InputError
 from core.jobs import Job, JobNotFound, JobState, Priority, QueueFull, Request, TooManyJobs
 from core.settings import Settings
 from core.types import Options
+from core.words import texts
 from storage import AuditLog, JobStore, ReportStore
 from storage.audit import verify
 from storage.database import sessions
-from storage.jobs import LOST, WINDOW_S
-from storage.spool import SETTLED_S
+from storage.jobs import WINDOW_S
+from storage.spool import SETTLED_S, Spool
 from storage.tables import JobRow
 from tests import clips
 from tests.conftest import ROOT, running
@@ -60,12 +61,12 @@ def jobs(database_url: str, settings: Settings, clock: Clock) -> JobStore:
 
 @pytest.fixture
 def submit(jobs: JobStore, tmp_path: Path, clock: Clock) -> Callable[..., Job]:
-    def ask(request: Request = ASKED, owner: str = ANNA, **more: Any) -> Job:
+    def ask(request: Request = ASKED, owner: str = ANNA, language: str = "en", **more: Any) -> Job:
         clock.now += 1e-3
         files = {sha256: tmp_path / sha256 for sha256 in (request.sha256, *request.references)}
         for file in files.values():
             file.write_text(file.name)
-        return jobs.submit(request, files, owner=owner, language="en", **more)
+        return jobs.submit(request, files, owner=owner, language=language, **more)
 
     return ask
 
@@ -126,7 +127,7 @@ def test_many_workers_never_get_the_same_job(jobs, submit):
 
 
 def test_a_lost_job_is_put_back_once_and_then_fails_with_its_reason(jobs, submit, clock, settings):
-    job = submit()
+    job = submit(language="de")
     lost = jobs.claim()
     clock.now += settings.lease_seconds - 1
     assert jobs.claim() is None
@@ -141,7 +142,7 @@ def test_a_lost_job_is_put_back_once_and_then_fails_with_its_reason(jobs, submit
     clock.now += settings.lease_seconds + 1
     assert jobs.claim() is None
     told = jobs.get(job.id, owner=ANNA)
-    assert (told.state, told.reason) == (JobState.FAILED, LOST)
+    assert (told.state, told.reason) == (JobState.FAILED, texts("de")["jobs.lost"])
     assert lying(jobs) == set()
 
 
