@@ -498,6 +498,23 @@ def test_a_program_that_cancels_stops_the_work_within_a_second(page, pipeline, d
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
 
+def test_a_program_that_is_cut_off_stops_the_work(page, pipeline, desk, tmp_path):
+    pipeline.seconds = 30
+    (tmp_path / "clip.mp4").write_text("a clip")
+    code = "import sys; from gradio_client import Client, handle_file as file; _, url, clip = sys.argv\n"
+    code += "Client(url).predict(file(clip), api_name='/analyze')"
+    program = subprocess.Popen([sys.executable, "-c", code, page, str(tmp_path / "clip.mp4")])
+    while not pipeline.asked:
+        time.sleep(0.05)
+    program.kill()
+    program.wait()
+    end = time.monotonic() + 20
+    while pipeline.stopped_at is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert pipeline.stopped_at is not None
+    assert not list(desk.settings.uploads.rglob("*.mp4"))
+
+
 def test_the_page_builds_on_a_space_with_our_folder_of_that_name_beside_it(tmp_path):
     space = {"SYSTEM": "spaces", "SPACE_ID": "someone/telltale", "TELLTALE_DATA": str(tmp_path)}
     code = "import os, app; s = app.Settings.from_env(os.environ); app.prepare(s); app.page(s); print('built')"
