@@ -7,40 +7,27 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from core.errors import AppError
 from core.logs import configure as configure_log
 from core.settings import Settings
+from core.surroundings import WRITABLE, settle
 from core.types import Options, Thoroughness
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
-    from jobs.worker import Worker
+    from jobs.worker import Runner, Worker
     from storage.gauges import Gauges
     from storage.sender import Sender
     from ui.visit import Desk
 
 log = logging.getLogger("telltale")
-
-WRITABLE = {
-    "TMPDIR": "tmp",
-    "XDG_CACHE_HOME": "cache",
-    "XDG_CONFIG_HOME": "cache/config",
-    "HF_HOME": "cache/huggingface",
-    "TORCH_HOME": "cache/torch",
-    "MPLCONFIGDIR": "cache/matplotlib",
-    "NUMBA_CACHE_DIR": "cache/numba",
-}
-"""Where libraries write when asked nothing, and the folder of ours they are given instead."""
-
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1"}
-"""Gradio, the Hub's client and ONNX Runtime all report home unless told not to."""
 
 
 def prepare(settings: Settings) -> None:
@@ -50,9 +37,7 @@ def prepare(settings: Settings) -> None:
     """
     for folder in _passing(settings):
         folder.mkdir(parents=True, exist_ok=True)
-    os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
-    os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
-    tempfile.tempdir = os.environ["TMPDIR"]
+    settle(settings)
     configure_log(settings)
 
 
@@ -69,9 +54,9 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
         import spaces  # before anything that imports torch
 
         on_gpu = spaces.GPU  # type: ignore[attr-defined]
-    from analysis.pipeline import analyze, take_order
+    run, settings = _runner(settings, on_gpu)
+    from analysis.pipeline import take_order
     from core.weights import load_manifest
-    from jobs.worker import follow
     from storage import AuditLog, JobStore, ReportStore, open_database
     from storage import prepare as prepare_database
     from storage.gauges import Gauges
@@ -91,10 +76,26 @@ def open_desk(settings: Settings) -> tuple["Desk", "Worker"]:
     manifest, jobs, log = load_manifest(), JobStore(database, settings), AuditLog(database)
     health = partial(check, database, settings, manifest)
     desk = Desk(settings, manifest, store, jobs, take_order, users, queue, similar, log, health)
-    run = partial(on_gpu(follow) if on_gpu else follow, analyze)
     if settings.metrics:
         tell_numbers(settings.metrics, Gauges(database, settings.data, health))
     return desk, desk.worker(run)
+
+
+def _runner(settings: Settings, on_gpu: Any = None) -> tuple["Runner", Settings]:
+    """Who runs analyses: this machine or, where there is one, the cluster; and the settings, with as many at once as
+    it can take if nobody said how many."""
+    if settings.ray_address:
+        if not find_spec("ray"):
+            raise AppError("TELLTALE_RAY_ADDRESS needs Ray: `pip install -r requirements-cluster.txt`.")
+        from jobs.cluster import Cluster
+
+        cluster = Cluster(settings)
+        said = "at_once" in settings.model_fields_set
+        return cluster.run, settings if said else settings.model_copy(update={"at_once": cluster.at_once})
+    from analysis.pipeline import analyze
+    from jobs.worker import follow
+
+    return partial(on_gpu(follow) if on_gpu else follow, analyze), settings
 
 
 def page(settings: Settings) -> tuple["Blocks", dict[str, Any], "Worker"]:
@@ -176,11 +177,10 @@ def selftest(settings: Settings) -> int:
 
 def scan(source: str, out: Path, options: Options, settings: Settings) -> int:
     """A row for each file; returns the exit code."""
-    from analysis.pipeline import analyze
+    run, settings = _runner(settings)
     from jobs.scan import scan
-    from jobs.worker import follow
 
-    return scan(source, out, options, settings, partial(follow, analyze))
+    return scan(source, out, options, settings, run, at_once=max(1, settings.at_once))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from core.settings import Settings
 from core.types import Crops, Exhibit, Occlusion, Progress, Saliency, Scores, Skipped, Thoroughness, Track
 from core.weights import Weights
 from core.words import say
-from detectors import Choice, open_detector
+from detectors import Choice, Open, open_detector
 from detectors.appearance import FRAMES
 from detectors.engines import device
 from preprocessing.alignment import chain, similarity
@@ -41,6 +41,9 @@ def explain(
     settings: Settings,
     thoroughness: Thoroughness,
     on_progress: OnProgress = lambda progress: None,
+    *,
+    open: Open = open_detector,
+    on: str | None = None,
 ) -> tuple[list[Exhibit], list[Occlusion]]:
     """Exhibits of every answer, in order, and what hiding each region does to each person. Skipped methods show none.
 
@@ -56,7 +59,7 @@ def explain(
             continue
         choice, track = choices[scores.weights], people[scores.track_id]
         on_progress(Progress(say("stages.asking", method=choice.card.title, id=track.id), 1.0))
-        detector, moments = open_detector(choice, settings, device()), telling(scores, MOMENTS[thoroughness])
+        detector, moments = open(choice, settings, on or device()), telling(scores, MOMENTS[thoroughness])
         scenes = track.crops.get(scene_look(thoroughness))
         if scenes is not None:
             exhibits += [exhibit(scores, track, seen, scenes) for seen in detector.explain(track, scores, moments)]

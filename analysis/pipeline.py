@@ -22,7 +22,7 @@ from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
 from core.weights import Weights
 from core.words import say
-from detectors import Choice, choices, choose, is_prepared, looks_of, open_detector
+from detectors import Choice, Open, choices, choose, is_prepared, looks_of, open_detector
 from detectors.engines import device, limit_threads
 from preprocessing.changes import Change, unchanged
 from preprocessing.cropping import Look
@@ -53,6 +53,8 @@ def analyze(
     references: Sequence[Path] = (),
     reference_names: Sequence[str] = (),
     order: Order | None = None,
+    open: Open = open_detector,
+    on: str | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Report:
     """The report on one file; but for id, clock and timings a pure function of file, options, settings and weights.
@@ -62,6 +64,7 @@ def analyze(
         references: genuine clips of the same source; how much higher than usual they score is taken off.
         reference_names: what they are called, where that is not the name of the file.
         order: what `take_order` says of the same arguments, where it was asked already.
+        open: how a detector is had, if its network is to run somewhere else; `on` is then the device there.
         on_progress: called every few frames; what it raises (such as `Cancelled`) ends the analysis.
 
     Raises:
@@ -71,6 +74,7 @@ def analyze(
     began = time.perf_counter()
     timings: dict[str, float] = {}
     limit_threads()
+    on = on or device()
     order = order or take_order(path, options, settings, manifest, references)
     chosen, sha256 = order.chosen, order.sha256
     looks = [look for c in chosen if c.ready for look in looks_of(c, options.thoroughness)]
@@ -98,7 +102,7 @@ def analyze(
         )
 
     def assess(reading: Reading, taken: dict[str, float], heard: OnProgress = on_progress) -> Assessment:
-        answers = score(reading.tracks, chosen, settings, heard, taken)
+        answers = score(reading.tracks, chosen, settings, heard, taken, open=open, on=on)
         findings = [weigh(answer, weights, offsets) for answer in answers]
         persons = [describe(track, findings, settings) for track in reading.tracks]
         return Assessment(reading, answers, findings, persons, judge(persons, reading.video, settings))
@@ -110,16 +114,19 @@ def analyze(
         return assess(read(path, name, sha256, heard=heard, change=change), {}, heard)
 
     with _timed(timings, "references"):
-        genuine = [s for file in references for s in score(read(file, "reference", "").tracks, chosen, settings)]
+        genuine = [
+            s
+            for file in references
+            for s in score(read(file, "reference", "").tracks, chosen, settings, open=open, on=on)
+        ]
         offsets = _offsets(genuine, weights)
     with _timed(timings, "faces"):
         reading = read(path, name, sha256, [*looks, scene_look(options.thoroughness)])
     with _timed(timings, "scores"):
         found = assess(reading, timings)
     with _timed(timings, "explanations"):
-        exhibits, occlusions = explain(
-            reading.tracks, found.answers, chosen, offsets, settings, options.thoroughness, on_progress
-        )
+        told = found.answers, chosen, offsets, settings, options.thoroughness, on_progress
+        exhibits, occlusions = explain(reading.tracks, *told, open=open, on=on)
     trials: tuple[Trial, ...] = ()
     if options.thoroughness == "thorough":
         with _timed(timings, "stability"):
@@ -148,7 +155,7 @@ def analyze(
             *_beside(references, reference_names, offsets, genuine, found.answers),
         ),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
-        device=_devices(chosen),
+        device=_devices(chosen, on),
         exhibits=tuple(exhibits),
         occlusions=tuple(occlusions),
         trials=trials,
@@ -192,13 +199,17 @@ def score(
     settings: Settings,
     on_progress: OnProgress = lambda progress: None,
     timings: dict[str, float] | None = None,
+    *,
+    open: Open = open_detector,
+    on: str | None = None,
 ) -> list[Scores | Skipped]:
     """What each chosen detector says of each track, or why it says nothing; `timings` gets its seconds by weights."""
     answers: list[Scores | Skipped] = []
     timings = {} if timings is None else timings
+    on = on or device()
     for choice in chosen:
-        on_progress(Progress(_stage(choice, settings), 1.0))
-        ask = open_detector(choice, settings, device()).score if choice.ready else _unready(choice)
+        on_progress(Progress(_stage(choice, settings, on), 1.0))
+        ask = open(choice, settings, on).score if choice.ready else _unready(choice)
         for track in tracks:
             on_progress(Progress(say("stages.scoring_person", method=choice.card.title, id=track.id), 1.0))
             try:
@@ -212,14 +223,14 @@ def score(
     return answers
 
 
-def _devices(chosen: Sequence[Choice]) -> str:
+def _devices(chosen: Sequence[Choice], on: str) -> str:
     """The device, and which detectors ran there in another arithmetic than their own: `cpu (gend: cpu int8)`."""
-    others = {c.card.name: c.runs_on(device()) for c in chosen if c.ready and c.runs_on(device()) != device()}
-    return device() + (f" ({', '.join(f'{name}: {where}' for name, where in others.items())})" if others else "")
+    others = {c.card.name: c.runs_on(on) for c in chosen if c.ready and c.runs_on(on) != on}
+    return on + (f" ({', '.join(f'{name}: {where}' for name, where in others.items())})" if others else "")
 
 
-def _stage(choice: Choice, settings: Settings) -> str:
-    if choice.ready and not is_prepared(choice, settings, device()):
+def _stage(choice: Choice, settings: Settings, on: str) -> str:
+    if choice.ready and not is_prepared(choice, settings, on):
         return say("stages.preparing", method=choice.card.title)
     return say("stages.scoring", method=choice.card.title)
 

@@ -11,6 +11,10 @@ class InputError(AppError):
     """The upload cannot be analysed: unreadable, no video stream, too long, too large."""
 
 
+class NotNow(InputError):
+    """The file could not be read this time, for want of time or memory perhaps; another time it may go well."""
+
+
 class WeightsError(AppError):
     """Weights cannot be had, or are not the file the manifest names."""
 

@@ -16,8 +16,8 @@ from core.settings import LogFormat, Settings
 
 log = logging.getLogger(__name__)
 
-TALKATIVE = ("alembic", "httpx", "httpx2", "matplotlib")
-"""Libraries that tell of every step, httpx with the addresses it asks."""
+TALKATIVE = ("alembic", "fontTools", "httpx", "httpx2", "matplotlib")
+"""Libraries that tell of every step: httpx the addresses it asks, fontTools the letters of every PDF."""
 
 
 def configure(settings: Settings) -> None:
@@ -36,8 +36,12 @@ def configure(settings: Settings) -> None:
     _lead_here()
 
 
+SECRET = re.compile(r"telltale_[\w-]{20,}|(?<=://)[^\s/@]+:[^\s/]+(?=@)")
+"""A key of the moderators' desk; user and password in an address."""
+
+
 class Discreet(logging.Filter):
-    """Cuts the path of an upload, which ends in the name its owner gave it, and what follows it on the line.
+    """Cuts the path of an upload, which ends in the name its owner gave it, with what follows on the line; and secrets.
 
     Our own lines hold none; the message of an exception may.
     """
@@ -54,7 +58,7 @@ class Discreet(logging.Filter):
         return True
 
     def _cut(self, text: str) -> str:
-        return self._upload.sub("<an upload>", text)
+        return SECRET.sub("<a secret>", self._upload.sub("<an upload>", text))
 
 
 def _lead_here() -> None:

@@ -82,6 +82,12 @@ class Settings(BaseModel):
     """In moderation mode, how long after logging in people have to do so again."""
     webhooks_private: bool = Field(False, alias="TELLTALE_WEBHOOKS_PRIVATE")
     """Whether webhooks may lead to this machine and into private networks, where the app can reach more than others."""
+    ray_address: str | None = Field(None, alias="TELLTALE_RAY_ADDRESS")
+    """The Ray cluster that analyses run on, such as `auto` or `host:6379`; this machine must be part of it."""
+    store: str | None = Field(None, alias="TELLTALE_STORE")
+    """Through which files reach that cluster: a folder, or an address that fsspec knows; see `exchange`."""
+    gpu_share: float = Field(0.5, gt=0, le=1, alias="TELLTALE_GPU_SHARE")
+    """Of a GPU, for each process of the cluster that holds networks."""
     log_format: LogFormat = Field(LogFormat.TEXT, alias="TELLTALE_LOG_FORMAT")
     metrics: str | None = Field(None, pattern=r"^[^:]+:\d{1,5}$", alias="TELLTALE_METRICS")
     """Where Prometheus may ask for numbers, `address:port`; whoever reaches that gets them."""
@@ -130,6 +136,11 @@ class Settings(BaseModel):
     def jobs(self) -> Path:
         """Where the files of jobs lie until these end."""
         return self.data / "jobs"
+
+    @property
+    def exchange(self) -> str:
+        """Where files lie on their way to other machines."""
+        return self.store or str(self.data / "exchange")
 
     @property
     def media(self) -> Path | None:

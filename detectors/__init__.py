@@ -1,6 +1,6 @@
 """The detectors, in display order. To add one: a file here, its name in `DETECTORS`, a manifest entry, a test."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -119,6 +119,10 @@ def open_detector(choice: Choice, settings: Settings, device: str) -> Detector:
     """
     files = locate(choice.weights, settings)
     return _open(choice.weights, tuple(files.items()), device, _cache(settings))
+
+
+Open = Callable[[Choice, Settings, str], Detector]
+"""How `open_detector` is called, and whatever stands in for it."""
 
 
 def is_prepared(choice: Choice, settings: Settings, device: str) -> bool:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.errors import InputError
+from core.errors import InputError, NotNow
 from core.settings import ROOT, Settings
 from core.types import Frame, Video
 from preprocessing.confinement import surroundings
@@ -151,7 +151,7 @@ class _Nursery:
         try:
             return self._ask(Wish.FORK, max_side_px, descriptors)
         except OSError as error:
-            raise InputError("The file could not be read just now; try again.") from error
+            raise NotNow("The file could not be read just now; try again.") from error
 
     def end(self, reader: int) -> int | None:
         """Kills it, unless it has ended. Its exit code, or the number of the signal as a negative; None where this
@@ -235,7 +235,7 @@ class _Reader:
     def _failure(self) -> InputError:
         """After the last word of a reader that should have said more."""
         log.warning("the reader of a file ended by itself: %s", self.end())
-        return InputError(
+        return NotNow(
             "The reading of this file had to be stopped: it takes too much memory or time, or is made in a way that "
             "breaks readers. Export it again as MP4 with H.264."
         )

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import AppError
@@ -48,7 +48,7 @@ def check(url: str) -> None:
     try:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
+    except DBAPIError as error:
         raise AppError(f"The database cannot be reached: {str(error.orig).strip()}") from error
     finally:
         engine.dispose()
@@ -68,8 +68,13 @@ def make_address(url: str) -> URL:
     """
     try:
         address = make_url(url)
+        if "@" in (address.host or ""):  # the end of a password, which would be named as a host that is not found
+            raise ValueError("the host holds an @")
     except (ArgumentError, ValueError) as error:
-        raise AppError("DATABASE_URL cannot be read; write it as postgresql://user:password@host:5432/name.") from error
+        raise AppError(
+            "DATABASE_URL cannot be read; write it as postgresql://user:password@host:5432/name, and in the password "
+            "%40 for @, %2F for / and %3A for a colon."
+        ) from error
     if address.drivername not in DRIVERS:
         raise AppError(f"DATABASE_URL begins with {address.drivername}:, but must with postgresql:// or sqlite:///.")
     return address.set(drivername=DRIVERS[address.drivername])

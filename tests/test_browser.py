@@ -50,6 +50,7 @@ def visit(browser: playwright.Browser, server: Server) -> Iterator[Callable[...,
         page.wait_for_selector("#clip input[type=file]", state="attached")
         return page
 
+    open_page.wrong = wrong
     yield open_page
     for context in browser.contexts:
         context.close()
@@ -149,6 +150,29 @@ def test_weighing_the_methods_changes_the_preview_and_a_cell_of_the_matrix_opens
     page.get_by_role("button", name="Show the highest score of lrnet").press("Enter")
     page.wait_for_function(f"() => ({DRAWN})('history') === 'fused lrnet entire'")
     page.wait_for_function(CENTRED, arg=".exhibit[data-method=lrnet]")
+
+
+def test_a_script_that_somebody_slips_in_does_not_run(visit):
+    page = visit()
+    blocked = page.evaluate(SLIP_IN)
+    assert blocked == ["script-src-attr", "script-src-elem"]
+    assert page.evaluate("() => window.ran") is None
+    page.wait_for_timeout(100)
+    visit.wrong[:] = [line for line in visit.wrong if "Content Security Policy" not in line]
+
+
+SLIP_IN = """() => new Promise((done) => {
+  const blocked = [];
+  document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+    blocked.push(effectiveDirective);
+    if (blocked.length === 2) done(blocked.sort());
+  });
+  const place = document.body.appendChild(document.createElement("div"));
+  place.innerHTML = `<img src="data:," onerror="window.ran = 1">`;
+  const script = document.createElement("script");
+  script.textContent = "window.ran = 2";
+  place.append(script);
+})"""
 
 
 def test_each_person_has_a_card_and_can_be_chosen_for_the_animation(visit, tmp_path):

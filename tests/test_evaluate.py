@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import good, no_face, text
 
-from core.errors import InputError
+from core.errors import InputError, NotNow
 from core.settings import Settings
 from core.weights import load_manifest
 from detectors import choices
@@ -97,6 +97,21 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(listing, results, monkeypat
     assert (results / "evaluation.json").read_text() == first
 
 
+def test_a_reading_that_was_stopped_is_asked_again(listing, monkeypatch, tmp_path):
+    reading = asking.read_tracks
+
+    def stopped(*_, **__):
+        raise NotNow("The reading had to be stopped.")
+
+    (subject,) = read_subjects(str(listing), None)[:1]
+    (chosen,) = [c for c in choices(MANIFEST, Settings()) if c.weights.id == WEIGHTS]
+    monkeypatch.setattr(asking, "read_tracks", stopped)
+    first = ask([subject], [ORIGINAL], [chosen], tmp_path, Settings())[ORIGINAL]
+    assert "stopped" in first.said[WEIGHTS][0].reason
+    monkeypatch.setattr(asking, "read_tracks", reading)
+    assert np.isfinite(ask([subject], [ORIGINAL], [chosen], tmp_path, Settings())[ORIGINAL].overall(WEIGHTS)).all()
+
+
 def test_a_cache_is_scored_as_the_clips_it_was_made_from(listing, results, tmp_path):
     clips = [replace(s.sample, split="test") for s in read_subjects(str(listing), None)][:3]
     order = prepare.Order(tmp_path / "cache", ("landmarks", "canvas"), 16, "facemesh", Settings())
@@ -108,6 +123,8 @@ def test_a_cache_is_scored_as_the_clips_it_was_made_from(listing, results, tmp_p
     seen = json.loads((results / "evaluation.json").read_text())["clips"]
     for id in (WEIGHTS, OTHER):
         assert found.overall(id) == pytest.approx([clip["scores"][id] for clip in seen[:3]], abs=1e-6)
+    less = replace(subjects[0].prepared, made=replace(subjects[0].prepared.made, kinds=("landmarks",)))
+    assert replace(subjects[0], prepared=less).content != subjects[0].content, "asked anew once there is more to see"
     assert all("evaluate from the clips" in said.reason for said in found.said["compact/telltale/eyes"])
 
 
@@ -162,7 +179,15 @@ def test_weights_that_knew_the_clips_are_not_praised():
     labels = label(subjects, answers[ORIGINAL].face_px)
     made_by = {"command": "c", "app_version": "v"}
     known = np.arange(len(subjects)) < 3
-    assert "knew 3 of the 40 clips" in card([evaluate(MANIFEST[WEIGHTS], answers, labels, known)], [], made_by)
+    partly = evaluate(MANIFEST[WEIGHTS], answers, labels, known)
+    assert [(level.name, level.genuine + level.fake) for level in partly.levels] == [
+        ("video", 40),
+        ("video, unseen", 37),
+        ("block", 80),
+    ]
+    assert "knew 3 of the 40 clips" in card([partly], [], made_by)
+    wholly = card([evaluate(MANIFEST[WEIGHTS], answers, labels, known | True)], [], made_by)
+    assert "none of its numbers is a measure" in wholly
     assert "not noted here" in card([evaluate(MANIFEST[WEIGHTS], answers, labels, None)], [], made_by)
 
 

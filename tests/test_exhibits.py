@@ -176,18 +176,20 @@ class Pretended(Xception):
         return {}
 
 
-def test_skipped_methods_and_missing_pictures_show_nothing_and_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exhibits, "open_detector", lambda *asked: Pretended())
+def test_skipped_methods_and_missing_pictures_show_nothing_and_end_nothing() -> None:
+    def open(*asked: Any) -> Any:
+        return Pretended()
+
     choice = Choice(Xception.card, weights("xception/w"), None)
     skipped = Skipped("xception", "eyes", 1, "Too dark.", "xception/w")
     settings, said = Settings.from_env({}), []
     pictured = track(crops={exhibits.scene_look("standard"): scenes(portrait(), 0)})
     answers = [skipped, scores(0.1, 0.9, 0.5)]
-    found, hidden = explain([pictured], answers, [choice], {}, settings, "standard", said.append)
+    found, hidden = explain([pictured], answers, [choice], {}, settings, "standard", said.append, open=open)
     assert [made.time_s for made in found] == [0.1, 0.2]
     assert hidden == []
     assert [progress.stage.split(":")[-1] for progress in said] == [" person 1"] * 2
-    assert explain([track()], answers, [choice], {}, settings, "standard") == ([], [])
+    assert explain([track()], answers, [choice], {}, settings, "standard", open=open) == ([], [])
 
 
 def report(*made: Exhibit, hidden: tuple[Occlusion, ...] = ()) -> Report:

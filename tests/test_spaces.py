@@ -1,10 +1,14 @@
 """What goes to a Space: what the deploy script sends, and that the app runs from that and nothing else."""
 
+import json
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -107,3 +111,51 @@ def test_from_what_is_sent_alone_the_example_is_analysed_as_on_a_space(sent: Pat
     assert report["verdict"]["fake"] is not None
     assert {path for path in sent.rglob("*") if "__pycache__" not in path.parts} == before
     assert not list(server.home.rglob("*"))
+
+
+class Device(BaseHTTPRequestHandler):
+    """What a Space asks for a GPU, as far as the package `spaces` tells: always there is one."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        lent = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "GPU-0", "allowToken": "lent"}
+        body = json.dumps(lent).encode() if self.path.startswith("/schedule") else b""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+WITHOUT_CUDA = """
+import runpy, sys
+sys.modules["torch"] = None  # the package patches builds for CUDA only
+import spaces
+del sys.modules["torch"]
+sys.path[0] = {tree!r}
+runpy.run_path({tree!r} + "/app.py", run_name="__main__")
+"""
+
+
+def test_on_zerogpu_an_analysis_runs_in_a_process_that_is_lent_a_gpu_on_the_visitors_account(sent, tmp_path):
+    """All but CUDA is real: the decorator, the process it forks, what goes to it and comes back."""
+    starts = tmp_path / "start"
+    starts.mkdir()
+    (starts / "app.py").write_text(WITHOUT_CUDA.format(tree=str(sent)))
+    device = ThreadingHTTPServer(("127.0.0.1", 0), Device)
+    threading.Thread(target=device.serve_forever, daemon=True).start()
+    zero = {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": f"http://127.0.0.1:{device.server_port}"}
+    with running(tmp_path, tree=starts, **SPACE, **zero) as server:
+        client = Client(server.url, headers={"x-ip-token": "visitor"}, verbose=False, analytics_enabled=False)
+        report = client.predict(handle_file(str(sent / "ui" / "assets" / "example.mp4")), api_name="/analyze")
+    device.shutdown()
+    device.server_close()
+    assert report["verdict"]["fake"] is not None
+    assert [path.split("?")[0] for path in Device.asked] == ["/startup-report", "/schedule", "/allow", "/release"]
+    assert "token=visitor" in Device.asked[1]
+    assert Device.asked[3] == "/release?allowToken=lent&fail=false"

@@ -33,6 +33,7 @@ from detectors import DETECTORS, choices
 from detectors.appearance import Appearance
 from detectors.networks import NETWORKS
 from preprocessing.profile import InputProfile
+from training.clips import UNLIMITED
 from training.evaluate.data import Subject, read_subjects
 from training.evaluate.results import label
 from training.evaluate.scores import ask
@@ -264,7 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replace", action="store_true", help="an entry of this id that was exported before")
     given = parser.parse_args(arguments)
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.from_env(os.environ).model_copy(update=UNLIMITED)
         subjects = read_subjects(*_named(given.calibrate), given.split) if given.calibrate else []
         weights = export(
             given.run,

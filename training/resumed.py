@@ -20,24 +20,37 @@ ROOMS = ("core", "preprocessing", "detectors", "analysis")
 """Whose code decides what an analysis says: between two releases the version stays and the scores may move."""
 
 
-def answers(work: Callable[[T], Any], tasks: Sequence[tuple[T, Path]], *, jobs: int = 1) -> list[Any]:
-    """What `work` says of every task, as JSON gives it back: from the task's file where it is there, else it is put
-    there. With several `jobs`, in processes of their own."""
+PASSING = "passing"
+"""An answer in which this is true may be another one next time, so it is not kept."""
+
+
+def answers(
+    work: Callable[[T], dict[str, Any]], tasks: Sequence[tuple[T, Path]], *, jobs: int = 1
+) -> list[dict[str, Any]]:
+    """What `work` says of every task: from the task's file where it is there, else it is put there, as JSON.
+
+    With several `jobs`, in processes of their own.
+    """
     missing = [(task, file) for task, file in tasks if not file.exists()]
     progress = {"total": len(missing), "unit": "clip", "desc": f"{len(tasks) - len(missing)} of {len(tasks)} cached"}
     if jobs == 1:
-        for job in tqdm(missing, **progress):
-            _answer(work, job)
+        new = [_answer(work, job) for job in tqdm(missing, **progress)]
     elif missing:
         # Not forked: the networks' threads would not survive that.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            list(tqdm(pool.map(partial(_answer, work), missing), **progress))
-    return [json.loads(file.read_text(encoding="utf-8")) for _, file in tasks]
+            new = list(tqdm(pool.map(partial(_answer, work), missing), **progress))
+    else:
+        new = []
+    found = dict(zip((file for _, file in missing), new, strict=True))
+    return [found[file] if file in found else json.loads(file.read_text(encoding="utf-8")) for _, file in tasks]
 
 
-def _answer(work: Callable[[T], Any], job: tuple[T, Path]) -> None:
+def _answer(work: Callable[[T], dict[str, Any]], job: tuple[T, Path]) -> dict[str, Any]:
     task, file = job
-    write_json(file, work(task))
+    found = work(task)
+    if not found.get(PASSING):
+        write_json(file, found)
+    return found
 
 
 @cache

@@ -22,9 +22,13 @@ from ui.quality import quality_tab
 from ui.queue import queue_tab
 from ui.reviewing import clip_route
 from ui.uploads import keep_uploads_apart, uploads_route
-from ui.visit import Desk, new_secret
+from ui.visit import Desk
 
 ASSETS = Path(__file__).parent / "assets"
+
+KEEP_SECRET = """(known) => known || Array.from(
+  crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")"""
+"""The secret of a page: the one that this browser keeps, or a new one of 128 random bits."""
 
 SWEEP_S, KEEP_S = 300, 3600
 """How often uploads are looked through, and how old one that is not analysed may get; longer than most waits."""
@@ -41,9 +45,10 @@ def build(desk: Desk) -> gr.Blocks:
     mark_scripts()
     answer_in_the_visitors_language()
     with gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, KEEP_S)) as page:
-        # The key to this visitor's reports lies in their browser. `secret=` is sent to every page and protects nothing.
+        # The key to this visitor's reports lies in their browser, which makes it: who clicks at once would be ahead of
+        # an answer of ours. `secret=` is sent to every page and protects nothing.
         secret = gr.BrowserState(None, storage_key="telltale-visitor", secret="telltale-visitor")
-        page.load(new_secret, secret, secret, **QUICK)
+        page.load(None, secret, secret, js=KEEP_SECRET, **QUICK)
         head = gr.HTML(everywhere(masthead))
         if desk.users:
             page.load(greeting(desk), None, head, **QUICK)

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import urlencode, urlsplit
 
 from gradio import routes as gradio_routes
@@ -20,7 +21,7 @@ from jinja2.ext import Extension
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -111,6 +112,8 @@ class Door:
         request.state.nonce = secrets.token_urlsafe(16)
         refusal = await run_in_threadpool(self._refusal, request)
         _tell_uploads_apart(request)
+        if refusal:
+            await _hear_out(scope, receive)
         most = self._most(request.scope["path"])
         return await (refusal or self._app)(scope, _bounded(receive, most), self._with_headers(send, request))
 
@@ -122,10 +125,10 @@ class Door:
         return PlainTextResponse(say("door.foreign"), 403) if is_foreign(request) else None
 
     def _unserved(self, request: Request) -> Response | None:
-        path, length = request.scope["path"], request.headers.get("content-length", "")
+        path = request.scope["path"]
         if not self._is_ours(request) and not SERVED.fullmatch(path.rstrip("/") or "/"):
             return PlainTextResponse("Not Found", 404)
-        if length.isdecimal() and int(length) > self._most(path):
+        if int(request.headers.get("content-length", 0)) > self._most(path):
             return PlainTextResponse(say("door.too_large", max_mb=f"{self._most(path) / 1e6:g}"), 413)
         if path == UPLOAD and shutil.disk_usage(self._settings.data).free < SPARE_BYTES:
             return PlainTextResponse(say("door.disk_full"), 507)
@@ -183,6 +186,14 @@ def _tell_uploads_apart(request: Request) -> None:
     if request.scope["path"] in (UPLOAD, UPLOAD_PROGRESS) and "upload_id" in request.query_params:
         own = hashlib.sha256(f"{owner} {request.query_params['upload_id']}".encode()).hexdigest()
         request.scope["query_string"] = urlencode({"upload_id": own}).encode()
+
+
+async def _hear_out(scope: Scope, receive: Receive) -> None:
+    """Reads a small body that nobody wants: who is hung up on while they speak may not hear the answer."""
+    if int(Request(scope).headers.get("content-length", 0)) <= MAX_BODY:
+        with suppress(HTTPException, ClientDisconnect):
+            async for _ in Request(scope, _bounded(receive, MAX_BODY)).stream():
+                pass
 
 
 def _bounded(receive: Receive, most: float) -> Receive:

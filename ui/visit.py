@@ -1,6 +1,5 @@
 """From an upload to a report: the door, the store, the job, and the end of the uploaded file."""
 
-import secrets
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -312,8 +311,3 @@ def _sign_of_life(job: Job) -> Progress:
 def _known(report: Report, name: str) -> Answer:
     """A report that was made before, under the name by which its file was brought this time."""
     return Answer(replace(report, video=replace(report.video, name=name)), from_store=True)
-
-
-def new_secret(known: str | None) -> str:
-    """The secret of a page: the one this browser keeps, or a new one of 128 random bits."""
-    return known or secrets.token_urlsafe(16)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.pipeline import analyze, take_order
-from core.errors import InputError
+from core.errors import InputError, NotNow
 from core.settings import Settings
 from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
 from training.clips import Clip, Form, encode
 from training.out_of_fold import ORIGINAL
-from training.resumed import answers, code
+from training.resumed import PASSING, answers, code
 
 REFERENCED = "with a reference"
 SWEEP = {
@@ -71,7 +71,8 @@ class Answer:
 
     @classmethod
     def parse(cls, plain: dict[str, Any]) -> "Answer":
-        return cls(**plain | {"heard": tuple(Heard(**h) for h in plain["heard"])})
+        own = {name: value for name, value in plain.items() if name != PASSING}
+        return cls(**own | {"heard": tuple(Heard(**h) for h in plain["heard"])})
 
 
 def plan(clips: Sequence[Clip], forms: Sequence[str] = ()) -> list[Task]:
@@ -138,10 +139,10 @@ def _answer(question: tuple[Task, Options, Settings]) -> dict[str, Any]:
                 manifest=_manifest(),
                 references=[task.reference.path] if task.reference else [],
             )
-            answer = _condense(report, path.stat().st_size)
+            return asdict(_condense(report, path.stat().st_size))
         except InputError as error:
-            answer = Answer(Label.NOT_ASSESSED, None, str(error), failed=True)
-    return asdict(answer)
+            failure = Answer(Label.NOT_ASSESSED, None, str(error), failed=True)
+            return asdict(failure) | {PASSING: isinstance(error, NotNow)}
 
 
 def _condense(report: Report, size: int) -> Answer:

@@ -19,6 +19,7 @@ from core.kept import write_json
 from core.settings import VERSION, Settings
 from core.weights import load_manifest, locate
 from detectors import Choice, choices, choose
+from training.clips import UNLIMITED
 from training.evaluate.card import card, standing, tables
 from training.evaluate.data import Subject, read_subjects
 from training.evaluate.results import Comparison, Evaluation, as_json, compare, evaluate, label
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     given = parser.parse_args(arguments)
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.from_env(os.environ).model_copy(update=UNLIMITED)
         folder = given.out or settings.data / "evaluation" / given.weights.replace("/", "_")
         subjects = read_subjects(given.data, given.root, given.split)
         chosen = _choose(given, settings)

@@ -24,8 +24,12 @@ class Subject:
 
     @property
     def content(self) -> str:
-        """A hash of what is looked at."""
-        return sha256_of(self.prepared.place(LANDMARKS) if self.prepared else self.sample.path)
+        """Tells what is looked at from everything else; more may be added to what a cache holds of a video."""
+        if self.prepared is None:
+            return sha256_of(self.sample.path)
+        return (
+            f"{sha256_of(self.prepared.place(LANDMARKS))} {self.prepared.made.kinds} {self.prepared.frames_per_video}"
+        )
 
 
 def read_subjects(data: str, root: Path | None, split: str | None = None) -> list[Subject]:

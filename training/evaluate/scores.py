@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import InputError, NotApplicable
+from core.errors import InputError, NotApplicable, NotNow
 from core.settings import Settings
 from core.types import Options, Thoroughness, Track
 from core.weights import MANIFEST, Weights, load_manifest
@@ -23,7 +23,7 @@ from training.clips import most_in_view
 from training.evaluate.data import Subject
 from training.out_of_fold import ORIGINAL
 from training.prepared import RULES, SEQUENCES, Prepared
-from training.resumed import answers, code
+from training.resumed import PASSING, answers, code
 
 CACHE_FORMAT = 1
 """Raise it when answers are kept otherwise than before."""
@@ -133,7 +133,7 @@ def _answer(question: Question) -> dict[str, Any]:
     try:
         track = _track(question, chosen)
     except InputError as error:
-        return {"reason": str(error)}
+        return {"reason": str(error), PASSING: isinstance(error, NotNow)}
     said: dict[str, dict[str, Any]] = {}
     for choice in chosen:
         try:

@@ -1,0 +1,38 @@
+"""What libraries are told before they are imported: where they may write, and to report to nobody."""
+
+import os
+import tempfile
+
+from core.settings import Settings
+
+WRITABLE = {
+    "TMPDIR": "tmp",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_CONFIG_HOME": "cache/config",
+    "HF_HOME": "cache/huggingface",
+    "TORCH_HOME": "cache/torch",
+    "MPLCONFIGDIR": "cache/matplotlib",
+    "NUMBA_CACHE_DIR": "cache/numba",
+}
+"""Where libraries write when asked nothing, and the folder of ours they are given instead."""
+
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Gradio, the Hub's client, ONNX Runtime and Ray all report home unless told not to."""
+
+
+def settle(settings: Settings) -> None:
+    """Nothing is written outside the data folder, and nothing is sent anywhere."""
+    os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
+    os.makedirs(os.environ["TMPDIR"], exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"]
+
+
+def settle_here() -> None:
+    """The same by this machine's own settings, for processes that somebody else starts."""
+    settle(Settings.from_env(os.environ))
