@@ -1,5 +1,6 @@
 """Caches of prepared samples that tests make: an invented face, genuine as it is, manipulated with stripes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from benchmarks.seeded import golden
 from core.types import Crops, Quality, Track
 from training.layouts.sample import Sample
-from training.prepared import RULES, SEQUENCES, Made, look_of, write_about, write_index, write_track
+from training.prepared import RULES, RUNS, SEQUENCES, Made, look_of, write_about, write_index, write_track
 
 FRAME_PX = 256
 
@@ -44,7 +45,7 @@ def make_cache(
         trembling = rng.normal(0, 3.0 * sample.label, (length, 68, 2))
         followed = track(face + walk + trembling)
         crops = {
-            look_of(kind, frames): _crops(kind, sample.label, length if kind in SEQUENCES else frames, rng)
+            look_of(kind, frames): _crops(kind, sample.label, _count(kind, frames, length), rng)
             for kind in kinds
             if kind in RULES
         }
@@ -72,6 +73,12 @@ def people(count: int, split: str = "train", first: int = 0) -> list[Sample]:
         for name in named
         for label, method in ((0, "genuine"), (1, "stripes"))
     ]
+
+
+def _count(kind: str, frames: int, length: int) -> int:
+    if kind in RUNS:
+        return min(length, math.prod(RUNS[kind]))
+    return length if kind in SEQUENCES else frames
 
 
 def _crops(kind: str, label: int, count: int, rng: np.random.Generator) -> Crops:

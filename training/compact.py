@@ -2,6 +2,7 @@
 
     python -m training.compact extract --clips clips.csv --more more.csv --cache DIR
     python -m training.compact train --clips clips.csv --more more.csv --cache DIR
+    python -m training.compact --config configs/compact.yaml [key=value ...]
 
 Clips of one origin, identity or pair are one source and never on both sides of a split. `train` compares the recipes
 by their scores of sources they have not seen, and writes the model, its manifest entries with their calibration, and
@@ -32,11 +33,14 @@ from detectors.compact import Model
 from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
 from training.clips import extract, read_clips
+from training.compact_cache import CompactConfig
+from training.compact_cache import train as train_from_cache
 from training.compact_card import Results, write_card
 from training.cues import LOOK, Collection, gather
 from training.manifest import bundled_file, put
 from training.measures import Estimate, Labels, auc, fit_platt, measure
 from training.out_of_fold import ORIGINAL, write_out_of_fold
+from training.run import configured, has_config
 from training.seen import remember
 
 log = logging.getLogger(__name__)
@@ -284,7 +288,7 @@ def train(collection: Collection, cache: Path) -> None:
     calibrations = {region: calibrate(raw[region], collection.fake, collection.group) for region in REGIONS}
     referenced = {region: calibrate(less[region], collection.fake, collection.group) for region in REGIONS}
 
-    save_model(models)
+    save_file(tensors_of(models), MODEL)
     write_manifest(calibrations, referenced, {region: measure(expit(raw[region]), labels) for region in REGIONS})
     apart = {
         (id, ORIGINAL): fuse_out_of_source({region: raw[region]}, collection.fake, collection.group)
@@ -308,14 +312,13 @@ def train(collection: Collection, cache: Path) -> None:
     CARD.write_text(write_card(results), encoding="utf-8")
 
 
-def save_model(models: Mapping[str, Model]) -> None:
-    """All regions in one file, float32."""
-    tensors = {
+def tensors_of(models: Mapping[str, Model]) -> dict[str, torch.Tensor]:
+    """All regions for one file, float32."""
+    return {
         f"{region}.{field.name}": torch.tensor(np.atleast_1d(getattr(model, field.name)), dtype=torch.float32)
         for region, model in models.items()
         for field in fields(Model)
     }
-    save_file(tensors, MODEL)
 
 
 def write_manifest(
@@ -349,6 +352,8 @@ def write_manifest(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    if has_config(arguments):
+        return configured("compact", CompactConfig, train_from_cache, __doc__, arguments)
     parser = argparse.ArgumentParser(
         prog="python -m training.compact", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

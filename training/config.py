@@ -114,7 +114,7 @@ class PictureConfig(Config):
             if profile not in manifest:
                 raise InputError(f"`input` {profile} is no weights id; `python -m core.weights list` shows them.")
             profile = InputProfile.model_validate(manifest[profile].input)
-        if self.region not in ("entire", "mouth") and not profile.masked:
+        if self.region != "entire" and not profile.masked and profile.crop.name != "lipforensics":
             raise InputError(
                 f"`region` {self.region} needs an `input` whose `masked` is true, or the whole face shows."
             )
@@ -124,7 +124,7 @@ class PictureConfig(Config):
         return self.profile().model_dump(mode="json")
 
 
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound=Record)
 
 
 def read_config(kind: type[C], file: Path, changes: Sequence[str] = ()) -> C:
@@ -174,7 +174,7 @@ def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     values[path[-1]] = value
 
 
-def _sentence(kind: type[Config], error: ValidationError) -> str:
+def _sentence(kind: type[Record], error: ValidationError) -> str:
     """The first of the errors, and the way out."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])

@@ -11,6 +11,7 @@ missing or failed is in CACHE/failed.csv with the reason; `--again` tries what f
 import argparse
 import fcntl
 import logging
+import math
 import os
 import shutil
 import signal
@@ -48,6 +49,7 @@ from training.prepared import (
     KINDS,
     LANDMARKS,
     RULES,
+    RUNS,
     SEQUENCES,
     Made,
     look_of,
@@ -242,6 +244,13 @@ def _agree(cache: Path, **about: object) -> None:
         write_about(cache, {**about, "made_by": VERSION})
 
 
+def _frames_of(kind: str, order: Order) -> int:
+    """How many crops a video brings, about."""
+    if kind in RUNS:
+        return math.prod(RUNS[kind])
+    return LENGTH_FRAMES if kind in SEQUENCES else order.frames
+
+
 def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
     """Tells how much there is to do.
 
@@ -249,7 +258,7 @@ def _refuse_without_room(order: Order, samples: Sequence[Sample]) -> None:
         InputError: the disk is too small for the crops.
     """
     bytes_each = sum(
-        3 * rule.size_px**2 * rule.views * (LENGTH_FRAMES if kind in SEQUENCES else order.frames)
+        3 * rule.size_px**2 * rule.views * _frames_of(kind, order)
         for kind, rule in RULES.items()
         if kind in order.kinds
     )

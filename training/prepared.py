@@ -54,6 +54,7 @@ def _rule(name: str, size_px: int, **more: Any) -> CropRule:
 
 RULES: dict[str, CropRule] = {
     "canvas": _rule("canvas", 256, margin=1.5),
+    "cues": _rule("canvas", 256, margin=1.5),
     "mouth": _rule("lipforensics", 96),
     "xception": _rule("ffpp", 299, margin=1.3),
     "deepfakebench": _rule("deepfakebench", 256, margin=1.3, resize="cubic"),
@@ -69,12 +70,17 @@ RULES: dict[str, CropRule] = {
 """By kind, named after the method whose crop it is; `mouth` keeps 4 px on each side for random crops of 88,
 and LAA-Net trains on the whole of what it trims and enlarges to look at."""
 KINDS = (LANDMARKS, *RULES)
-SEQUENCES = ("mouth",)
-"""Kinds of crops that mean something only frame by frame."""
+SEQUENCES = ("mouth", "cues")
+"""Kinds of crops that mean something only frame by frame: of all frames, or of runs of them."""
+RUNS = {"cues": (8, 6)}
+"""How many runs of how many frames, as Compact looks at them."""
 
 
 def look_of(kind: str, frames: int = FRAMES) -> Look:
     """How this kind of crops is cut, from so many frames of a video."""
+    if kind in RUNS:
+        runs, run = RUNS[kind]
+        return Look(RULES[kind], runs, run=run)
     return Look(RULES[kind], None if kind in SEQUENCES else frames)
 
 
