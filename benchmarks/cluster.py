@@ -17,17 +17,23 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+from sqlalchemy import text
 from tqdm import tqdm
 
+from analysis.pipeline import analyze
 from benchmarks.clips import make_clip
 from core.settings import Settings
 from core.types import Options, Report
 from core.weights import load_manifest
 from jobs.scan import Scan
-from storage import ReportStore, upgrade
+from storage import ReportStore, open_database, upgrade
 
 OPTIONS = Options((), thoroughness="standard")
 RUNS = 3
+SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
 MEMORY = 200 * 2**20
 """Of a node for what tasks hand each other."""
 
@@ -36,7 +42,12 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     cores = sorted(os.sched_getaffinity(0))
-    parser.add_argument("--workers", type=int, default=len(cores), help="from one to so many; as many as cores at most")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=len(cores),
+        help="from one to so many, as many as cores at most; 0: only what this process does by itself",
+    )
     parser.add_argument("--files", type=int, default=8, help="for each number of workers, in each of three runs")
     parser.add_argument("--seconds", type=int, default=10, help="length of a clip")
     parser.add_argument("--reports", type=int, default=300, help="to write into the database")
@@ -47,8 +58,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = make_clip(folder / "clip.mp4", seconds=given.seconds, width=1280, height=720)
-        with _nodes(folder, cores[: given.workers]) as settings:
-            report = _throughput(folder, clip, given.files, given.workers, settings)
+        if given.workers:
+            with _nodes(folder, cores[: given.workers]) as settings:
+                report = _throughput(folder, clip, given.files, given.workers, settings)
+        else:
+            settings = Settings.from_env({"TELLTALE_DATA": name})
+            report = analyze(clip, name="", options=OPTIONS, settings=settings, manifest=load_manifest())
         print(f"\na clip of {given.seconds} s, 1280 x 720, has {clip.stat().st_size / 1e6:.1f} MB")
         for stage in ("faces", "scores", "explanations", "total"):
             print(f"{stage:14}{report.timings_s[stage]:7.2f} s")
@@ -132,13 +147,19 @@ def _processor_s() -> float:
 
 def _writing(report: Report, count: int, database: str) -> None:
     upgrade(database)
-    store = ReportStore(database)
+    engine = open_database(database)
+    store, kind = ReportStore(engine), engine.dialect.name
     made = [replace(report, id=uuid.uuid4().hex) for _ in range(count)]
-    began = time.perf_counter()
-    for one in made:
-        store.add(one, owner="benchmark")
-    seconds = time.perf_counter() - began
-    print(f"\nreports written one after another to {database.split(':')[0]}: {count / seconds:.0f} a second")
+    with engine.connect() as connection:
+        before = connection.scalar(text(SIZE[kind]))
+        began = time.perf_counter()
+        for one in made:
+            store.add(one, owner="benchmark")
+        seconds = time.perf_counter() - began
+        grown = connection.scalar(text(SIZE[kind])) - before
+    print(
+        f"\nwritten to {kind} by one process: {count / seconds:.0f} reports a second, {grown / count / 1e3:.0f} KB each"
+    )
 
 
 if __name__ == "__main__":

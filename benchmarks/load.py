@@ -33,10 +33,10 @@ from sqlalchemy import func, select
 from benchmarks.clips import make_clip
 from core.jobs import JobState
 from core.settings import ROOT, Settings
+from core.words import say
 from storage import AuditLog
 from storage.audit import verify
 from storage.database import sessions
-from storage.jobs import LOST
 from storage.tables import JobRow, ReportRow
 
 START_S = 300
@@ -289,7 +289,7 @@ def _examined(server: Server, accepted: dict[str, str]) -> list[str]:
     for row in rows.values():
         if row.state is JobState.DONE and row.report_id not in reports:
             troubles.append(f"job {row.id} is done, and its report is gone")
-        if row.state is JobState.FAILED and row.reason != LOST:
+        if row.state is JobState.FAILED and row.reason != say("jobs.lost"):
             troubles.append(f"job {row.id} failed: {row.reason}")
     answered = [row.report_id for row in rows.values() if row.state is JobState.DONE]
     if len(answered) != len(set(answered)) or len(reports) != len(set(answered)):

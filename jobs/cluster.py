@@ -58,7 +58,7 @@ GIVEN_UP = (
 )
 LOST = (NodeDiedError, WorkerCrashedError, RayActorError, ObjectLostError, OutOfMemoryError, Mislaid)
 CPUS_A_NETWORK = 4
-"""On machines without a GPU, so many processors share one actor, which takes about a quarter of the time of one."""
+"""On machines without a GPU, so many processors share one actor: an analysis keeps it busy for a fifth of its time."""
 HELD = 8
 """Tracks that an actor remembers, since several questions about one come in a row."""
 SWEPT_S = 3600
@@ -93,11 +93,11 @@ class Cluster:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise AppError(
-                f"No Ray cluster can be joined at {settings.ray_address}: start one with `ray start` on this machine "
-                "too, as docs/scaling.md says, or leave TELLTALE_RAY_ADDRESS empty."
+                f"No Ray cluster can be joined at {settings.ray_address} ({str(error).partition('. ')[0]}): start one "
+                "with `ray start` on this machine too, as docs/scaling.md says, or leave TELLTALE_RAY_ADDRESS empty."
             ) from error
         signal.signal(signal.SIGTERM, told_to_end)  # Ray's own takes it for a crash
-        self._settings, self._exchange = settings, Exchange(settings.exchange)
+        self._settings, self._exchange = _without_passwords(settings), Exchange(settings.exchange)
         self._exchange.sweep()
         self._places: dict[str, list[ActorHandle]] = {}
         self._lock = Lock()
@@ -124,8 +124,7 @@ class Cluster:
         """
         files = {order.sha256: path} | {hash_of(file): file for file in references}
         names = list(reference_names) or [file.name for file in references]
-        # Of what the operator set, a task needs no password.
-        arguments |= {"order": order, "settings": settings.model_copy(update={"database": None})}
+        arguments |= {"order": order, "settings": _without_passwords(settings)}
         try:
             for last in (*[False] * (TRIES - 1), True):
                 for sha256, file in files.items():
@@ -163,6 +162,11 @@ class Cluster:
                     made = Networks.options(num_gpus=share, scheduling_strategy=there)  # type: ignore[attr-defined]
                     self._places[id] = [made.remote(self._settings) for _ in range(int(count))]
             return {id: actors for id in nodes if (actors := self._places[id])}
+
+
+def _without_passwords(settings: Settings) -> Settings:
+    """All that other machines have to know."""
+    return settings.model_copy(update={"database": None})
 
 
 def _knock(address: str) -> None:

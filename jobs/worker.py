@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from analysis.again import Again, repeat
 from analysis.costs import learn
@@ -154,25 +154,28 @@ class Worker:
         """Runs one job to its end; whatever happens, the thread goes on to the next one."""
         try:
             with in_language(claim.language):
-                reason = self._outcome(claim)
-            if reason:
-                self.jobs.fail(claim, reason)
+                self._settle(claim)
         except Exception:  # the lease runs out, and the job is put back
             log.exception("Job %s could not be brought to an end", claim.id[:8])
 
-    def _outcome(self, claim: Claim) -> str | None:
-        """Why the job failed; None where it was done, or is no longer this worker's."""
+    def _settle(self, claim: Claim) -> None:
+        """The job ends as done or failed, unless it is no longer this worker's.
+
+        Raises:
+            OperationalError: the database was away, which is not the job's fault.
+        """
         try:
             self._analyse(claim)
         except Cancelled:
-            return None
+            pass
+        except OperationalError:
+            raise
         except AppError as error:
-            return str(error)
+            self.jobs.fail(claim, str(error))
         except Exception:
-            log.exception("Job %s failed", claim.id[:8])
-            REFUSALS.labels("bug").inc()
-            return say("messages.bug")
-        return None
+            if self.jobs.fail(claim, say("messages.bug")):  # or else it was cancelled, and its files went with it
+                log.exception("Job %s failed", claim.id[:8])
+                REFUSALS.labels("bug").inc()
 
     def _analyse(self, claim: Claim) -> None:
         request, settings = claim.request, in_force(self.settings, self.reviews)

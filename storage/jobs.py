@@ -22,6 +22,7 @@ from core.jobs import Claim, Job, JobNotFound, JobState, Priority, QueueFull, Re
 from core.kept import read_key
 from core.metrics import JOB_WAIT_SECONDS
 from core.settings import Settings
+from core.words import in_language, say
 from storage.database import sessions
 from storage.sender import is_public
 from storage.spool import Spool
@@ -29,10 +30,6 @@ from storage.tables import JobRow
 
 TRIES = 2
 """A file that takes its worker with it twice is not given to a third one."""
-LOST = (
-    "The analysis was lost twice: the process that ran it ended without a word. Try a shorter video or a faster "
-    "setting; the server's log may say more."
-)
 WINDOW_S = 3600
 """In which the jobs that somebody asks for are counted."""
 RECENT = 20
@@ -80,8 +77,8 @@ class JobStore:
             QueueFull: as many wait already as may.
             TooManyJobs: this owner, or this address, asked for too many.
         """
-        if key is not None and not 0 < len(key) <= MAX_KEY:
-            raise InputError(f"An idempotency key has 1 to {MAX_KEY} characters, got {len(key)}.")
+        if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+            raise InputError(f"A key has 1 to {MAX_KEY} printable characters, got {len(key)}: {key!a:.40}.")
         now, place = self._clock(), self._place(address)
         with self._session.begin() as session:
             _alone(session)
@@ -157,7 +154,7 @@ class JobStore:
             if session.scalar(waits) is None:
                 return None
         back = {"state": JobState.QUEUED, "worker": None, "stage": "", "fraction": 0.0}
-        over = {"state": JobState.FAILED, "worker": None, "ended_s": now, "reason": LOST}
+        over = {"state": JobState.FAILED, "worker": None, "ended_s": now}
         first = select(JobRow.id).where(JobRow.state == JobState.QUEUED).order_by(*_ORDER).limit(1)
         taken = {
             "state": JobState.RUNNING,
@@ -168,7 +165,11 @@ class JobStore:
         }
         with self._session.begin() as session:
             session.execute(update(JobRow).where(lost, JobRow.tries < TRIES).values(back))
-            failed = session.scalars(update(JobRow).where(lost).values(over).returning(JobRow.id)).all()
+            ended = update(JobRow).where(lost).values(over).returning(JobRow.id, JobRow.language)
+            failed = session.execute(ended).all()
+            for id, spoken in failed:
+                with in_language(spoken):
+                    session.execute(update(JobRow).where(JobRow.id == id).values(reason=say("jobs.lost")))
             # Asked once more in the statement that takes it: another worker may have been quicker.
             mine = (
                 JobRow.id == first.with_for_update(skip_locked=True).scalar_subquery(),
@@ -178,7 +179,7 @@ class JobStore:
             if row and row.tries == 1:
                 JOB_WAIT_SECONDS.labels(Priority(row.priority).name.lower()).observe(now - row.created_s)
             claim = row and Claim(row.id, row.worker or "", row.owner, row.language, _asked(row))
-        for id in failed:
+        for id, _ in failed:
             self.spool.discard(id)
         return claim
 
@@ -197,13 +198,14 @@ class JobStore:
         with self._session.begin() as session:
             finish(session, claim, report_id, from_store=True)
 
-    def fail(self, claim: Claim, reason: str) -> None:
-        """The job ends without a report; nothing where it is no longer this worker's."""
+    def fail(self, claim: Claim, reason: str) -> bool:
+        """The job ends without a report. False, and nothing done, where it is no longer this worker's."""
         with self._session.begin() as session:
             ended = {"state": JobState.FAILED, "ended_s": self._clock(), "reason": reason}
             is_ours = _change(session, claim, ended)
         if is_ours:
             self.spool.discard(claim.id)
+        return is_ours
 
     def release(self, claim: Claim) -> None:
         """Back into the line, at its old place: the worker is told to go home, which is no loss."""
@@ -294,8 +296,9 @@ class JobStore:
             return None
         if not is_public(str(ip)):
             return None
-        # Whoever has one IPv6 address has 2^64 of them.
-        place = ip_network((ip, 64), strict=False) if isinstance(ip, IPv6Address) else ip
+        place: object = ip
+        if isinstance(ip, IPv6Address):  # whoever has one has 2^64 of them, save for those that stand for one of IPv4
+            place = ip.ipv4_mapped or ip_network((ip, 64), strict=False)
         return hmac.new(read_key(self._settings.data / "address.key"), str(place).encode(), hashlib.sha256).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import InputError
@@ -44,5 +45,6 @@ class Spool:
         """Deletes what belongs to no job, such as what a crash has left."""
         before = time.time() - SETTLED_S
         for folder in list(self._folder.iterdir()) if self._folder.is_dir() else ():
-            if folder.stat().st_mtime < before and not is_needed(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # its job has just ended
+                if folder.stat().st_mtime < before and not is_needed(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)

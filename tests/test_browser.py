@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import clips
-from tests.conftest import ROOT, Server
+from tests.conftest import ROOT, Server, running
 
 playwright = pytest.importorskip("playwright.sync_api")
 Page, expect = playwright.Page, playwright.expect
@@ -31,8 +31,10 @@ FRAMES = "(name) => document.querySelector(`#${name}-landmarks .js-plotly-plot`)
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[playwright.Browser]:
     with playwright.sync_playwright() as driver:
-        # Chromium keeps no sandbox for root, which is what containers run as.
-        yield driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # Chromium keeps no sandbox for root, which is what containers run as; and for a page that is said to be from
+        # the internet it would ask a person before it shows one of this machine.
+        more = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
+        yield driver.chromium.launch(executable_path=chromium, args=more)
 
 
 @pytest.fixture
@@ -161,6 +163,29 @@ def test_a_script_that_somebody_slips_in_does_not_run(visit):
     visit.wrong[:] = [line for line in visit.wrong if "Content Security Policy" not in line]
 
 
+def test_the_page_of_a_space_shows_the_app_in_its_frame_and_nobody_else_can(browser, server, glimpse, tmp_path):
+    with running(tmp_path, SPACE_ID="someone/telltale") as space:
+        frame = framed(browser, "https://huggingface.co", space)
+        frame.set_input_files("#clip input[type=file]", glimpse)
+        frame.wait_for_function("() => document.querySelector('#clip video')?.src.startsWith('blob:')")
+        (cookie,) = frame.page.context.cookies()
+        assert (cookie["httpOnly"], cookie["partitionKey"]) == (True, "https://huggingface.co")
+        for site, app in (("https://evil.example", space), ("https://huggingface.co", server)):
+            with pytest.raises(playwright.TimeoutError):
+                framed(browser, site, app, patience_ms=3000)
+
+
+def framed(browser: playwright.Browser, site: str, app: Server, patience_ms: int = PATIENCE_MS) -> playwright.Frame:
+    """The app within a page of another site, once it is drawn."""
+    page = browser.new_context().new_page()
+    body = f'<iframe src="{app.url}" width="1200" height="900"></iframe>'
+    page.route(f"{site}/**", lambda route: route.fulfill(content_type="text/html", body=body))
+    page.goto(f"{site}/spaces")
+    frame = page.frames[-1]
+    frame.wait_for_selector("#clip input[type=file]", state="attached", timeout=patience_ms)
+    return frame
+
+
 SLIP_IN = """() => new Promise((done) => {
   const blocked = [];
   document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
@@ -267,7 +292,7 @@ def test_cancel_says_so_and_frees_the_page(visit, server, tmp_path):
 def test_a_refusal_stays_on_the_page_as_one_sentence(visit, tmp_path, make, sentence):
     page = visit()
     page.set_input_files("#clip input[type=file]", make(tmp_path / "clip.mp4"))
-    page.wait_for_selector("#clip video")
+    page.wait_for_function("() => document.querySelector('#clip video')?.src.startsWith('blob:')")
     page.click("#start")
     expect(page.get_by_role("alert")).to_contain_text(sentence)
     expect(page.locator("#start")).to_be_enabled()

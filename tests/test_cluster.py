@@ -20,6 +20,7 @@ os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 import ray
 from gradio_client import Client, handle_file
+from pydantic import SecretStr
 from ray.cluster_utils import Cluster as Nodes
 
 from analysis.pipeline import analyze, take_order
@@ -123,6 +124,25 @@ def test_who_stops_listening_stops_the_work(machines: Machines, tmp_path: Path):
     wait_for(lambda: ray.available_resources().get("CPU") == 2)
 
 
+def test_machines_are_not_told_the_password_of_the_database(
+    machines: Machines, clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Told:
+        sent = b""
+
+        @classmethod
+        def remote(cls, *arguments: Any) -> None:
+            cls.sent = ray.cloudpickle.dumps(arguments)
+            raise InterruptedError
+
+    monkeypatch.setattr("jobs.cluster._analyse", Told)
+    settings = machines.settings.model_copy(update={"database": SecretStr("postgresql://me:sesame@host/name")})
+    with pytest.raises(InterruptedError):
+        next(machines.cluster.run(clip, max_minutes=5, **asked(clip, settings)))
+    assert b"exchange" in Told.sent, "the settings are there"
+    assert b"sesame" not in Told.sent
+
+
 def test_a_page_has_its_jobs_done_by_the_cluster(machines: Machines, clip: Path, tmp_path: Path):
     """And ends when it is told to, which Ray would take for a crash."""
     there = {"TELLTALE_RAY_ADDRESS": machines.nodes.address, "TELLTALE_STORE": str(machines.folder / "exchange")}
@@ -164,7 +184,7 @@ def test_a_node_that_dies_in_mid_scan_loses_nothing(
 
 def test_where_no_cluster_is_one_sentence_says_so_at_once(tmp_path: Path):
     nowhere = Settings.from_env({"TELLTALE_DATA": str(tmp_path), "TELLTALE_RAY_ADDRESS": f"127.0.0.1:{free_port()}"})
-    with pytest.raises(AppError, match=r"No Ray cluster can be joined at 127.0.0.1:\d+: start one"):
+    with pytest.raises(AppError, match=r"No Ray cluster can be joined at 127.0.0.1:\d+ \(.*refused\): start one"):
         Cluster(nowhere)
 
 

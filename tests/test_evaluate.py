@@ -179,7 +179,15 @@ def test_weights_that_knew_the_clips_are_not_praised():
     labels = label(subjects, answers[ORIGINAL].face_px)
     made_by = {"command": "c", "app_version": "v"}
     known = np.arange(len(subjects)) < 3
-    assert "knew 3 of the 40 clips" in card([evaluate(MANIFEST[WEIGHTS], answers, labels, known)], [], made_by)
+    partly = evaluate(MANIFEST[WEIGHTS], answers, labels, known)
+    assert [(level.name, level.genuine + level.fake) for level in partly.levels] == [
+        ("video", 40),
+        ("video, unseen", 37),
+        ("block", 80),
+    ]
+    assert "knew 3 of the 40 clips" in card([partly], [], made_by)
+    wholly = card([evaluate(MANIFEST[WEIGHTS], answers, labels, known | True)], [], made_by)
+    assert "none of its numbers is a measure" in wholly
     assert "not noted here" in card([evaluate(MANIFEST[WEIGHTS], answers, labels, None)], [], made_by)
 
 

@@ -21,11 +21,12 @@ from core.errors import Cancelled, InputError
 from core.jobs import Job, JobNotFound, JobState, Priority, QueueFull, Request, TooManyJobs
 from core.settings import Settings
 from core.types import Options
+from core.words import texts
 from storage import AuditLog, JobStore, ReportStore
 from storage.audit import verify
 from storage.database import sessions
-from storage.jobs import LOST, WINDOW_S
-from storage.spool import SETTLED_S
+from storage.jobs import WINDOW_S
+from storage.spool import SETTLED_S, Spool
 from storage.tables import JobRow
 from tests import clips
 from tests.conftest import ROOT, running
@@ -60,12 +61,12 @@ def jobs(database_url: str, settings: Settings, clock: Clock) -> JobStore:
 
 @pytest.fixture
 def submit(jobs: JobStore, tmp_path: Path, clock: Clock) -> Callable[..., Job]:
-    def ask(request: Request = ASKED, owner: str = ANNA, **more: Any) -> Job:
+    def ask(request: Request = ASKED, owner: str = ANNA, language: str = "en", **more: Any) -> Job:
         clock.now += 1e-3
         files = {sha256: tmp_path / sha256 for sha256 in (request.sha256, *request.references)}
         for file in files.values():
             file.write_text(file.name)
-        return jobs.submit(request, files, owner=owner, language="en", **more)
+        return jobs.submit(request, files, owner=owner, language=language, **more)
 
     return ask
 
@@ -126,7 +127,7 @@ def test_many_workers_never_get_the_same_job(jobs, submit):
 
 
 def test_a_lost_job_is_put_back_once_and_then_fails_with_its_reason(jobs, submit, clock, settings):
-    job = submit()
+    job = submit(language="de")
     lost = jobs.claim()
     clock.now += settings.lease_seconds - 1
     assert jobs.claim() is None
@@ -141,7 +142,7 @@ def test_a_lost_job_is_put_back_once_and_then_fails_with_its_reason(jobs, submit
     clock.now += settings.lease_seconds + 1
     assert jobs.claim() is None
     told = jobs.get(job.id, owner=ANNA)
-    assert (told.state, told.reason) == (JobState.FAILED, LOST)
+    assert (told.state, told.reason) == (JobState.FAILED, texts("de")["jobs.lost"])
     assert lying(jobs) == set()
 
 
@@ -185,8 +186,9 @@ def test_the_same_key_is_the_same_job_and_never_another(jobs, submit):
     for other in (replace(ASKED, sha256="c" * 64), replace(ASKED, options=Options(()))):
         with pytest.raises(InputError, match="stands for another file or other options"):
             submit(other, key="k")
-    with pytest.raises(InputError, match="1 to 200 characters, got 201"):
-        submit(key="k" * 201)
+    for bad, told in (("k" * 201, "201: 'kkk"), ("k\0", "2: 'k.x00'"), ("k\ud800", "2: 'k.ud800'")):
+        with pytest.raises(InputError, match=f"1 to 200 printable characters, got {told}"):
+            submit(key=bad)
 
 
 def test_of_many_who_submit_at_once_with_one_key_all_get_the_same_job(jobs, tmp_path):
@@ -230,13 +232,17 @@ def test_who_asks_for_too_much_is_told_when_to_come_back_by_owner_and_by_address
     with pytest.raises(TooManyJobs):
         submit(owner="dora", address="8.8.8.8")
     submit(owner="dora", address="10.0.0.1")
+    # An address of IPv4 is the same in either form, and no other.
+    with pytest.raises(TooManyJobs):
+        submit(owner="emil", address="::ffff:8.8.8.8")
+    submit(owner="emil", address="::ffff:9.9.9.9")
     again = JobStore(database_url, jobs._settings, clock=clock)
     with pytest.raises(TooManyJobs):
         again.submit(ASKED, {}, owner=ANNA, language="en")
 
     with sessions(database_url)() as session:
         kept = set(session.scalars(select(JobRow.address)))
-    assert len(kept) == 2
+    assert len(kept) == 3
     assert not any("8.8.8.8" in (address or "") for address in kept)
     clock.now += WINDOW_S + 1
     submit()
@@ -260,6 +266,21 @@ def test_time_deletes_old_jobs_and_files_that_nobody_needs(jobs, submit, clock):
     assert lying(jobs) == {live.id}
     with pytest.raises(JobNotFound):
         jobs.get(old.id, owner=ANNA)
+
+
+def test_files_that_go_while_others_are_swept_are_no_trouble(tmp_path):
+    spool, long_ago = Spool(tmp_path), time.time() - SETTLED_S - 1
+    for job in ("one", "two"):
+        (tmp_path / job).mkdir()
+        os.utime(tmp_path / job, (long_ago, long_ago))
+
+    def is_needed(_: str) -> bool:
+        for job in ("one", "two"):
+            spool.discard(job)
+        return False
+
+    spool.sweep(is_needed)
+    assert not list(tmp_path.iterdir())
 
 
 # Real processes

@@ -16,9 +16,11 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
+from core.jobs import JobState
 from core.settings import Settings
 from core.types import (
     Finding,
@@ -212,6 +214,35 @@ def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipel
         time.sleep(0.01)
     assert pipeline.stopped_at is not None
     assert pipeline.stopped_at - left < 1
+
+
+def test_a_database_that_is_away_for_a_moment_costs_no_report(desk, upload, pipeline, monkeypatch):
+    add, failures = desk.store.add, [OperationalError("COMMIT", {}, Exception("database is locked"))]
+
+    def adds(*args: Any, **more: Any) -> None:
+        if failures:
+            raise failures.pop()
+        add(*args, **more)
+
+    monkeypatch.setattr(desk.store, "add", adds)
+    monkeypatch.setattr(desk.jobs, "_settings", desk.settings.model_copy(update={"lease_seconds": 0.5}))
+    answer = last(desk.visit(upload(), OPTIONS, None, SOMEBODY))
+    assert (answer.report.id, len(pipeline.asked)) == ("r2", 2)
+
+
+def test_what_a_cancelled_job_stumbles_over_is_no_fault_in_the_log(desk, upload, pipeline, tmp_path, caplog):
+    at_rest = desk.settings.model_copy(update={"at_once": 0, "database": SecretStr(f"sqlite:///{tmp_path}/db")})
+    upgrade(at_rest.database_url)
+    with at_work(at_rest, pipeline) as desk:
+        job = desk.submit(upload(), OPTIONS, SOMEBODY)
+
+        def loses_its_file(*_: Any, **__: Any) -> Iterator[Progress]:
+            desk.cancel(job.id, SOMEBODY)
+            yield Progress("Reading", desk.jobs.spool.path(job.id, job.sha256).stat().st_size)
+
+        desk.worker(loses_its_file)._work(desk.jobs.claim())
+        assert desk.job(job.id, SOMEBODY).state is JobState.CANCELLED
+    assert not [line for line in caplog.records if line.levelname == "ERROR"]
 
 
 def test_an_analysis_that_takes_too_long_is_stopped_with_a_sentence(desk, upload, pipeline, tmp_path):
@@ -464,6 +495,23 @@ def test_a_program_that_cancels_stops_the_work_within_a_second(page, pipeline, d
         time.sleep(0.01)
     assert pipeline.stopped_at is not None
     assert pipeline.stopped_at - cancelled < 1
+    assert not list(desk.settings.uploads.rglob("*.mp4"))
+
+
+def test_a_program_that_is_cut_off_stops_the_work(page, pipeline, desk, tmp_path):
+    pipeline.seconds = 30
+    (tmp_path / "clip.mp4").write_text("a clip")
+    code = "import sys; from gradio_client import Client, handle_file as file; _, url, clip = sys.argv\n"
+    code += "Client(url).predict(file(clip), api_name='/analyze')"
+    program = subprocess.Popen([sys.executable, "-c", code, page, str(tmp_path / "clip.mp4")])
+    while not pipeline.asked:
+        time.sleep(0.05)
+    program.kill()
+    program.wait()
+    end = time.monotonic() + 20
+    while pipeline.stopped_at is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert pipeline.stopped_at is not None
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
 

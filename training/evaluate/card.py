@@ -7,7 +7,7 @@ import numpy as np
 
 from core.weights import Weights
 from detectors import DETECTORS
-from training.evaluate.results import COLUMNS, VIDEO, Comparison, Evaluation
+from training.evaluate.results import COLUMNS, UNSEEN, VIDEO, Comparison, Evaluation
 from training.measures import Estimate
 
 
@@ -55,9 +55,10 @@ def standing(found: Evaluation) -> str:
         return f"**What `{found.weights.id}` was trained on is not noted here**, so these clips may be among it."
     known, count = int(found.known.sum()), len(found.known)
     if known:
+        unseen = f"only the row *{UNSEEN}* is" if known < count else "none of its numbers is"
         return (
-            f"**`{found.weights.id}` knew {known} of the {count} clips from its training** (their content, an identity "
-            "or a pair). What follows is then no measure of what it can do."
+            f"**`{found.weights.id}` knew {known} of the {count} clips from its training** (their content, a source, "
+            f"an identity or a pair): {unseen} a measure of what it can do."
         )
     return f"None of the {count} clips is noted as training material of `{found.weights.id}`."
 

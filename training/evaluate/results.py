@@ -26,6 +26,8 @@ from training.measures import (
 from training.out_of_fold import ORIGINAL
 
 VIDEO = "video"
+UNSEEN = "video, unseen"
+"""The same without the clips that training had."""
 COLUMNS = {
     "accuracy": "accuracy",
     **{name: MEASURES[name] for name in ("auc", "ap", "eer", "tpr_at_1", "tpr_at_5", "ece")},
@@ -109,13 +111,13 @@ def evaluate(weights: Weights, answers: Mapping[str, Answers], labels: Labels, k
     single = np.array([fake for one in said for fake in one.fake])
     families = sorted(set(labels.family[labels.fake].tolist()))
     probability = calibrated(weights, raw)
+    levels = [_level(weights, VIDEO, raw, labels), _level(weights, unit_of(weights), single, labels.take(each))]
+    if known is not None and known.any() and not known.all():
+        levels.insert(1, _level(weights, UNSEEN, raw[~known], labels.take(~known)))
     return Evaluation(
         weights=weights,
         labels=labels,
-        levels=[
-            _level(weights, VIDEO, raw, labels),
-            _level(weights, unit_of(weights), single, labels.take(each)),
-        ],
+        levels=levels,
         all_clips=measure_accuracy(probability, labels),
         families={family: _auc(raw, labels, ~labels.fake | (labels.family == family)) for family in families},
         robustness=[
