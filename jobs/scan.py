@@ -48,10 +48,8 @@ COLUMNS = {
     **dict.fromkeys(("reason", "report"), "string"),
 }
 """Before those of the scores, one for each set of weights."""
-SCANNER = "scan"
-"""Who the store says these reports belong to."""
-
-
+SCANNER = "folder scan"
+"""Who the store and the log say has made these reports; no user can have such a name."""
 SHOWN = 50
 """Failed files named at the end; the table has all of them."""
 SOME_FAILED, INTERRUPTED = 3, 130

@@ -383,9 +383,6 @@ OVERFIT = {
     "lipforensics": ["epochs=3"],
     "xception": ["epochs=12"],
     "capsule": ["epochs=12"],
-    "laa_net_sbi": ["epochs=15"],
-    "laa_net_bi": ["epochs=15"],
-    "dsp_fwa": ["epochs=8"],
 }
 
 
@@ -395,7 +392,7 @@ OVERFIT = {
 def test_a_network_can_learn_32_samples_by_heart(name, cache, lips, tmp_path):
     cache = make_cache(
         tmp_path / "cache",
-        ["landmarks", "xception", "capsule", "dsp_fwa", "laa_net_stored", "mouth"],
+        ["landmarks", "xception", "capsule", "mouth"],
         [*people(16), *people(1, "val", first=16)],
         frames=1,
         length=31,

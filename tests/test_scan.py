@@ -16,10 +16,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.errors import AppError
+from core.errors import AppError, InputError
+from core.people import user_name
 from core.settings import Settings
 from core.types import Options, Progress, Report
-from jobs.scan import INTERRUPTED, SOME_FAILED, listed, scan
+from jobs.scan import INTERRUPTED, SCANNER, SOME_FAILED, listed, scan
 from storage import ReportStore, upgrade
 from tests import clips
 from tests.conftest import ROOT
@@ -154,6 +155,11 @@ def test_what_cannot_be_begun_is_said_in_a_sentence(settings, folder, tmp_path, 
     (tmp_path / "blank.txt").write_text("\n")
     with pytest.raises(AppError, match=says):
         scan(str(tmp_path / source), tmp_path / out, ALL, settings, Run())
+
+
+def test_no_user_can_pass_for_a_scan():
+    with pytest.raises(InputError):
+        user_name(SCANNER)
 
 
 def test_without_pyarrow_a_parquet_is_refused_before_anything_is_done(settings, folder, tmp_path, monkeypatch):
