@@ -118,10 +118,10 @@ def tell_numbers(where: str, gauges: "Gauges") -> None:
 
 def serve(settings: Settings) -> None:
     """Runs the page until the process is told to end."""
-    ended = _told_to_end()
     blocks, options, worker = page(settings)
     from storage.retention import keep_deleting
 
+    ended = _told_to_end()
     for store in (worker.store, worker.jobs):
         arguments = (store, settings.retention, ended)
         threading.Thread(target=keep_deleting, args=arguments, name="retention", daemon=True).start()
@@ -140,8 +140,8 @@ def serve(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Only works on jobs, of whatever pages share the database and the data folder, until the process is told to
     end."""
-    ended = _told_to_end()
     _, worker = open_desk(settings.model_copy(update={"at_once": max(1, settings.at_once)}))
+    ended = _told_to_end()
     worker.start()
     log.info("At work")
     ended.wait()

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -40,10 +40,12 @@ from storage.database import sessions
 from storage.tables import JobRow, ReportRow
 
 START_S = 300
-CLIP_S, CLIP_PX = 4, 384
+CLIP_S, CLIP_PX = 3, 256
 EVERY_S = 2.0
 """Between two looks at the memory of the server and all it has started."""
 OPTIONS = {"thoroughness": "fast"}
+MOMENT_S = 10.0
+"""Within so long of its first answer the server is killed."""
 REFUSED = "waiting already"
 """By this a polite refusal is told from an error."""
 
@@ -53,8 +55,13 @@ class Tally:
     """What the visitors met; times in s."""
 
     latencies: list[float] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
     refusals: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def answers(self) -> int:
+        return len(self.latencies) + len(self.accepted) + self.refusals
 
 
 @dataclass(frozen=True)
@@ -140,14 +147,36 @@ class Server:
 
 
 def visits(server: Server, clips: Clips, name: str, ended: threading.Event, tally: Tally) -> None:
-    """One visitor after the other's analysis, until the end."""
-    client = server.call(name)
-    while not ended.is_set():
+    """A person: one analysis after the other, each waited for, until the end."""
+
+    def ask(client: Client) -> None:
         began = time.monotonic()
+        with clips.one() as clip:
+            client.predict(clip, **OPTIONS, api_name="/analyze")
+        tally.latencies.append(time.monotonic() - began)
+
+    _again_and_again(ask, server, name, ended, tally)
+
+
+def submits(server: Server, clips: Clips, name: str, ended: threading.Event, tally: Tally) -> None:
+    """A program: one job after the other, none waited for, until the end."""
+
+    def ask(client: Client) -> None:
+        with clips.one() as clip:
+            tally.accepted.append(client.predict(clip, **OPTIONS, api_name="/submit")["id"])
+        ended.wait(1)
+
+    _again_and_again(ask, server, name, ended, tally)
+
+
+def _again_and_again(
+    ask: Callable[[Client], None], server: Server, name: str, ended: threading.Event, tally: Tally
+) -> None:
+    client = None
+    while not ended.is_set():
         try:
-            with clips.one() as clip:
-                client.predict(clip, **OPTIONS, api_name="/analyze")
-            tally.latencies.append(time.monotonic() - began)
+            client = client or server.call(name)
+            ask(client)
         except Exception as error:
             if REFUSED in str(error):
                 tally.refusals += 1
@@ -160,8 +189,8 @@ def visits(server: Server, clips: Clips, name: str, ended: threading.Event, tall
 def load(folder: Path, visitors: int, minutes: float) -> None:
     """Prints what so many visitors met within so long, and what it took."""
     server, clips, tally, ended = Server(folder / "data").wait(), Clips(folder / "clips"), Tally(), threading.Event()
-    with server.call("first of all") as client, clips.one() as clip:
-        client.predict(clip, **OPTIONS, api_name="/analyze")  # what is loaded once is loaded now
+    with clips.one() as clip:  # what is loaded once is loaded now
+        server.call("first of all").predict(clip, **OPTIONS, api_name="/analyze")
     before, reports = _database_bytes(server.data), _reports(server.settings)
     sizes, began = [server.size()], time.monotonic()
     asks = [
@@ -193,9 +222,9 @@ def load(folder: Path, visitors: int, minutes: float) -> None:
 def soak(folder: Path, number: int) -> bool:
     """Analyses so many clips one after the other; whether nothing has grown."""
     server, clips = Server(folder / "data").wait(), Clips(folder / "clips")
-    sizes, kept, began = [], [], time.monotonic()
-    for turn in range(number):
-        with server.call(f"visitor {turn}") as client, clips.one() as clip:
+    client, sizes, kept, began = server.call("one visitor"), [], [], time.monotonic()
+    for _ in range(number):
+        with clips.one() as clip:
             client.predict(clip, **OPTIONS, api_name="/analyze")
         sizes.append(server.size())
         kept.append(sum(1 for name in ("uploads", "tmp", "jobs") for _ in (server.data / name).rglob("*")))
@@ -216,41 +245,36 @@ def soak(folder: Path, number: int) -> bool:
 
 def kill(folder: Path, times: int, visitors: int) -> bool:
     """Kills the server so often under load; whether nothing that was accepted was lost, and the log holds."""
-    clips, seed = Clips(folder / "clips"), random.Random(0)
-    chosen = {"TELLTALE_LEASE_SECONDS": "2", "TELLTALE_AT_ONCE": "2"}
-    accepted: dict[str, str] = {}
+    clips, seed, tally = Clips(folder / "clips"), random.Random(0), Tally()
+    chosen = {"TELLTALE_LEASE_SECONDS": "5"}
     troubles: list[str] = []
     for turn in range(times + 1):
         server = Server(folder / "data", **chosen).wait()
-        troubles += _examined(server, accepted)
+        troubles += _examined(server, tally.accepted)
         if turn == times:
             break
-        ended, tally = threading.Event(), Tally()
-        asks = [
-            threading.Thread(target=visits, args=(server, clips, f"visitor {who}", ended, tally), daemon=True)
-            for who in range(visitors // 2)
-        ]
-        asks += [
-            threading.Thread(target=_submits, args=(server, clips, f"program {who}", ended, accepted), daemon=True)
-            for who in range(visitors - visitors // 2)
-        ]
-        for thread in asks:
-            thread.start()
-        time.sleep(seed.uniform(1, 10))
-        ended.set()
+        before, ended = tally.answers, threading.Event()
+        for number in range(visitors):
+            does = submits if number % 2 else visits
+            arguments = (server, clips, f"number {number}", ended, tally)
+            threading.Thread(target=does, args=arguments, daemon=True).start()
+        while tally.answers == before:
+            time.sleep(0.1)
+        time.sleep(seed.uniform(0, MOMENT_S))
         server.kill()
-        print(f"killed {turn + 1} of {times}: {len(accepted)} jobs accepted so far", file=sys.stderr, flush=True)
+        ended.set()
+        print(f"killed {turn + 1} of {times}: {len(tally.accepted)} jobs accepted", file=sys.stderr, flush=True)
     end = time.monotonic() + 1800
     while (left := _states(server.settings)) and left.keys() & {JobState.QUEUED, JobState.RUNNING}:
         if time.monotonic() > end:
             troubles.append(f"jobs are still unfinished: {dict(left)}")
             break
         time.sleep(1)
-    troubles += _examined(server, accepted)
+    troubles += _examined(server, tally.accepted)
     server.stop()
     print(f"{times} times killed with {visitors} visitors, of whom half submit and half wait\n")
     print("| | |\n|---|---|")
-    print(f"| jobs accepted by `/submit` | {len(accepted)} |")
+    print(f"| jobs accepted by `/submit` | {len(tally.accepted)} |")
     print(f"| all jobs in the end | {', '.join(f'{n} {state}' for state, n in sorted(left.items()))} |")
     print(f"| reports | {_reports(server.settings)} |")
     print(f"| files of jobs that stay | {sum(1 for _ in server.settings.jobs.rglob('*'))} |")
@@ -258,21 +282,7 @@ def kill(folder: Path, times: int, visitors: int) -> bool:
     return not troubles
 
 
-def _submits(server: Server, clips: Clips, name: str, ended: threading.Event, accepted: dict[str, str]) -> None:
-    """Submits until the server is gone, and notes what was accepted."""
-    try:
-        client = server.call(name)
-        while not ended.is_set():
-            with clips.one() as clip:
-                job = client.predict(clip, **OPTIONS, api_name="/submit")
-            accepted[job["id"]] = name
-            ended.wait(2)
-    except Exception as error:
-        if REFUSED in str(error) and not ended.wait(5):
-            _submits(server, clips, name, ended, accepted)
-
-
-def _examined(server: Server, accepted: dict[str, str]) -> list[str]:
+def _examined(server: Server, accepted: list[str]) -> list[str]:
     """What is wrong after a restart."""
     troubles = []
     with sqlite3.connect(server.data / "telltale.db") as connection:

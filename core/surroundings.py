@@ -1,7 +1,9 @@
 """What libraries are told before they are imported: where they may write, and to report to nobody."""
 
+import ctypes
 import os
 import tempfile
+from contextlib import suppress
 
 from core.settings import Settings
 
@@ -25,12 +27,24 @@ QUIET = {
 """Gradio, the Hub's client, ONNX Runtime and Ray all report home unless told not to."""
 
 
+M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
+
+
 def settle(settings: Settings) -> None:
     """Nothing is written outside the data folder, and nothing is sent anywhere."""
     os.environ |= QUIET | {name: str(settings.data / folder) for name, folder in WRITABLE.items()}
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     os.makedirs(os.environ["TMPDIR"], exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"]
+    share_heaps()
+
+
+def share_heaps() -> None:
+    """Threads share two heaps. With one each, as glibc would have it, what analyses leave behind in threads that have
+    ended fills all of them with holes (`python -m benchmarks.load --soak`)."""
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def settle_here() -> None:

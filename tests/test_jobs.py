@@ -352,12 +352,13 @@ def test_after_a_restart_a_page_goes_on_and_programs_find_their_jobs_again(tmp_p
         assert (job["state"], job["priority"]) == ("queued", "batch")
         assert call(**asked, key="mine", api_name="/submit")["id"] == job["id"]
         other = call(**asked, thoroughness="fast", api_name="/submit")
+        assert call(other["id"], api_name="/cancel")["state"] == "cancelled"
         wait_for(lambda: call(job["id"], api_name="/job")["state"] == "running")
         with pytest.raises(Exception, match="never was, or is another visitor's"):
             Client(server.url, verbose=False, analytics_enabled=False).predict(job["id"], api_name="/job")
     with running(tmp_path / "two", TELLTALE_DATA=str(tmp_path / "data"), **FAST) as server:
         call = client(server.url)
-        assert call(other["id"], api_name="/cancel")["state"] == "cancelled"
+        assert call(other["id"], api_name="/job")["state"] == "cancelled"
         wait_for(lambda: call(job["id"], api_name="/job")["state"] == "done")
         done = call(job["id"], api_name="/job")
         assert done["tries"] == 1, "a restart is no loss"
