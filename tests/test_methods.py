@@ -387,7 +387,11 @@ OVERFIT = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "lrnet" else pytest.mark.slow) for name in OVERFIT]
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "lrnet" else [pytest.mark.slow, pytest.mark.timeout(0)])
+        for name in OVERFIT
+    ],
 )
 def test_a_network_can_learn_32_samples_by_heart(name, cache, lips, tmp_path):
     cache = make_cache(

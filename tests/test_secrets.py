@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def test_no_secret_and_no_name_of_a_file_is_logged(database, tmp_path, monkeypat
         call(report["id"], "pdf", api_name="/report")
         with pytest.raises(Exception, match="not a video"):
             call(handle_file(clips.text(tmp_path / "private name.mov")), api_name="/analyze")
-        written = server.log
+        written, end = server.log, time.monotonic() + 20
+        while "did not get delivery" not in written.read_text() and time.monotonic() < end:
+            time.sleep(0.1)
     logged = written.read_text()
     assert "did not get delivery" in logged
     assert "analysis" in logged.lower()
