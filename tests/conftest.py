@@ -48,6 +48,17 @@ def shared() -> Path:
     return folder if folder.is_dir() else _absent(f"no folder {folder}; name it in TELLTALE_SHARED")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for each other are slower than one on small networks, and far more so on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of the system's Chromium."""

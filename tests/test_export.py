@@ -28,14 +28,7 @@ from training.out_of_fold import ORIGINAL
 from training.runs import RECORD, read_run, recorded, write_run
 from training.seen import knew
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads that wait for each other are slower than one on so small a network."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 FACTS = {"detector": "lrnet", "input": {"block": 30}, "steps": 5, "trained_on": "made-up clips"}

@@ -51,13 +51,8 @@ METHODS = {
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Two threads that wait for each other on a busy machine take a hundred times as long."""
+def stay_at_one_thread(monkeypatch, one_thread):
     monkeypatch.setattr(run, "limit_threads", lambda: None)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -25,14 +25,7 @@ from training.texture import (
     write_card,
 )
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads that wait for each other are slower than one on so small a network."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,7 @@ from training.clips import FORMS, Clip, extract, groups, keep, load
 from training.lrnet import ID, NUMBERS, Recipe, share_out, take_in_scale, train_stream
 from training.measures import STRONG_FLOOR, auc, choose_bands, fit_platt, measure_within
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads that wait for each other are slower than one on so small a network."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def clip(name="a", *, fake=False, origin="", identity="", pair="") -> Clip:
