@@ -5,8 +5,8 @@
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `lrnet`, `stack`, and `verdict`, which needs the first and the third. Sources that
-are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
+The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs those of texture and of LRNet.
+Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
 `benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run goes on.
 """
 
@@ -37,11 +37,11 @@ from detectors.networks.texture import Trunk
 from detectors.texture import on_canvas, picture
 from preprocessing.regions import REGIONS
 from training import compact, cues, lrnet, texture
-from training.clips import WORSE, Clip, Collection, labels_of, load, read_clips, write_whole
+from training.clips import WORSE, Clip, Collection, facts, labels_of, load, read_clips, write_whole
 from training.compact import balance, fuse_out_of_source, logistic
 from training.cues import LOOK
 from training.lrnet import FOLDS, share_out
-from training.measures import Estimate, Labels, auc, measure, measure_change
+from training.measures import Estimate, Labels, auc, measure, measure_auc, measure_change
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.texture import MOST_FRAMES, Pictures, Portrait, Rows, Samples
 
@@ -207,6 +207,36 @@ def every_frame(data: Data, samples: Samples) -> list[np.ndarray]:
     return found
 
 
+def study_fine(data: Data) -> str:
+    """The bundled recipe on faces of 128 px in place of 64, of the clips whose faces have as many."""
+    fold = share_out(data.labels.group, data.labels.fake.astype(int))
+    wide = data.labels.width_px >= texture.CANVAS.size_px / 2
+    raw: dict[str, list[np.ndarray]] = {}
+    for side in (texture.SIZE_PX, texture.CANVAS.size_px):
+        made = texture.kept(
+            data.cache / (f"study_made_{texture.SEED}{'' if side == texture.SIZE_PX else f'_{side}'}.npz"),
+            partial(texture.make, data.clips, data.faces, data.cache, side=side),
+        )
+        pictures = []
+        for i in np.flatnonzero(wide):
+            if track := data.track(int(i), ORIGINAL):
+                pictures += [(*picture(f.image, f.landmarks, side), i) for f in texture.portraits_of(track)]
+        shown = texture.gathered(pictures)
+        for name, trunk in (
+            ("bundled trunk", trunk_of(data, texture.SEED, {})),
+            ("ImageNet trunk", texture.open_trunk(0, data.start, shown, data.cache)),
+        ):
+
+            def work(made: dict[str, Pictures] = made, shown: Pictures = shown, trunk: Trunk = trunk) -> np.ndarray:
+                rows = texture.rows_made({n: texture.features(trunk, of) for n, of in made.items()}, made, data.labels)
+                seen = texture.mean_of(texture.features(trunk, shown), shown.of, len(fold))
+                own = Rows(seen, data.labels.fake, data.labels.group, np.ones(len(fold)))
+                return np.stack(texture.cross_validate(NOW, [seen], own, rows, fold))
+
+            raw[f"{name}, faces of {side // 2} px"] = [data.once(f"fine {name} {side}", work)]
+    return table(raw, data.labels)
+
+
 def collect(data: Data) -> Collection:
     """The clips with their landmarks, in the forms that were extracted, for LRNet."""
     readings: list[dict[str, Track | str]] = []
@@ -367,7 +397,22 @@ def study_verdict(data: Data) -> str:
             mine = expit(of[kind & np.isfinite(of[:, 0]), 0])
             counts += [len(mine), int((mine >= data.settings.strong_signs).sum())]
         lines.append(f"| {form} | {' | '.join(map(str, counts))} |")
-    return "\n\n".join([*parts, "\n".join(lines)])
+    return "\n\n".join([*parts, ranges(data, raw), "\n".join(lines)])
+
+
+def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
+    """AUC of log-odds (2, n, 1) of the clips as they are within thirds of what a file shows before it is judged."""
+    labels = data.labels
+    bytes_per_px, rate_hz = np.array([facts(clip) for clip in data.clips]).T
+    lines = ["| scores | within thirds of | lowest | middle | highest |", "| --- |" + " --- |" * 4]
+    for name, (plain, _) in raw.items():
+        for of, values in (("face width", labels.width_px), ("bytes per pixel", bytes_per_px), ("frame rate", rate_hz)):
+            third = np.digitize(values, np.nanquantile(values, [1 / 3, 2 / 3])) + 3 * np.isnan(values)
+            found = [
+                measure_auc(np.where(third == k, plain[:, 0], np.nan), labels.fake, labels.group) for k in range(3)
+            ]
+            lines.append(f"| {name} | {of} | {' | '.join(map(str, found))} |")
+    return "\n".join(lines)
 
 
 def out_of_fold(data: Data, name: str, raw: Mapping[str, np.ndarray]) -> None:
@@ -444,6 +489,7 @@ STUDIES = {
     "texture": study_texture,
     "frames": study_frames,
     "lrnet": study_lrnet,
+    "fine": study_fine,
     "stack": study_stack,
     "verdict": study_verdict,
 }

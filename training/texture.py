@@ -146,12 +146,14 @@ def synthesise(
     others: Sequence[Portrait],
     motions: Sequence[np.ndarray],
     rng: np.random.Generator,
+    side: int = SIZE_PX,
 ) -> Pictures:
     """Of each numbered face a genuine picture and then a fake, both recorded alike; (2 n) in all.
 
     Args:
         others: whom faces are taken from.
         motions: landmarks (T, 68, 2) px of other faces.
+        side: of the pictures, px.
     """
     made = []
     shapes = np.stack([other.landmarks for other in others])
@@ -165,7 +167,7 @@ def synthesise(
         seed = rng.integers(2**32)
         for image in two:
             (seen,) = recorded([image], np.random.default_rng(seed), CANVAS.size_px)
-            made.append((*picture(seen, face.landmarks), number))
+            made.append((*picture(seen, face.landmarks, side), number))
     return gathered(made)
 
 
@@ -222,7 +224,9 @@ def show(clips: Sequence[Clip], cache: Path) -> dict[str, Pictures]:
     return {name: gathered(of) for name, of in pictures.items()}
 
 
-def make(clips: Sequence[Clip], listing: Path, cache: Path, seed: int = SEED) -> dict[str, Pictures]:
+def make(
+    clips: Sequence[Clip], listing: Path, cache: Path, seed: int = SEED, side: int = SIZE_PX
+) -> dict[str, Pictures]:
     """What `synthesise` makes: "photographed" from the list, "filmed" from the genuine ones among the clips; all move
     as those do.
 
@@ -236,8 +240,8 @@ def make(clips: Sequence[Clip], listing: Path, cache: Path, seed: int = SEED) ->
         motions.append(track.landmarks[track.seen])
     photographs = portraits(listing, PHOTOGRAPHS)
     return {
-        "photographed": synthesise([*enumerate(photographs)], photographs, motions, rng),
-        "filmed": synthesise(faces, photographs, motions, rng),
+        "photographed": synthesise([*enumerate(photographs)], photographs, motions, rng, side),
+        "filmed": synthesise(faces, photographs, motions, rng, side),
     }
 
 
@@ -481,8 +485,6 @@ def sample(pictures: Mapping[str, Pictures], trunk: Trunk, labels: Labels) -> Sa
     )
     known = np.isfinite(seen).all(axis=(1, 2, 3))
     fake, group = labels.fake[known], labels.group[known]
-    filmed, photographed = pictures["filmed"], pictures["photographed"]
-    count = len(filmed) + len(photographed)
     return Samples(
         seen,
         lost,
@@ -490,12 +492,19 @@ def sample(pictures: Mapping[str, Pictures], trunk: Trunk, labels: Labels) -> Sa
             np.concatenate([seen[known], again[known]]),
             *(np.tile(column, 2) for column in (fake, group, balance(fake, group))),
         ),
-        made=Rows(
-            np.concatenate([found["filmed"], found["photographed"]]),
-            np.arange(count) % 2 == 1,
-            np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
-            np.ones(count),
-        ),
+        made=rows_made(found, pictures, labels),
+    )
+
+
+def rows_made(found: Mapping[str, np.ndarray], pictures: Mapping[str, Pictures], labels: Labels) -> Rows:
+    """Of the features (m, 5, 2, WIDTH) of what `make` gives."""
+    filmed, photographed = pictures["filmed"], pictures["photographed"]
+    count = len(filmed) + len(photographed)
+    return Rows(
+        np.concatenate([found["filmed"], found["photographed"]]),
+        np.arange(count) % 2 == 1,
+        np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
+        np.ones(count),
     )
 
 
