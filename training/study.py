@@ -291,27 +291,38 @@ def study_stack(data: Data) -> str:
             some: data.once(f"stack {name} {sorted(some)}", partial(ask, np.isin(fold, [*some])))
             for some in tqdm(left_out, desc=name)
         }
-    raw = {name: np.full(len(fold), np.nan) for name in said}
-    for name, by in said.items():
-        for k in range(FOLDS):
-            raw[name][fold == k] = by[frozenset([k])][fold == k]
+    raw = {name: alone(by, fold) for name, by in said.items()}
     for count in (2, 3):
         for names in combinations(said, count):
-            stack = np.full(len(fold), np.nan)
-            for k in range(FOLDS):
-                own = fold == k
-                inner = np.stack(
-                    [np.select([fold == j for j in range(FOLDS)], [by[frozenset([j, k])] for j in range(FOLDS)])
-                     for by in (said[name] for name in names)], axis=1
-                )  # fmt: skip
-                outer = np.stack([said[name][frozenset([k])] for name in names], axis=1)
-                centre, spread = np.nanmean(inner[~own], axis=0), np.nanstd(inner[~own], axis=0) + 1e-6
-                x, y = (np.nan_to_num((of - centre) / spread) for of in (inner[~own], outer[own]))
-                weight = balance(labels.fake[~own], labels.group[~own])
-                beta, bias = logistic(x, labels.fake[~own], weight, texture.STACK_RIDGE, None)
-                stack[own] = y @ beta + bias
-            raw[" + ".join(names)] = stack
+            raw[" + ".join(names)] = nested([said[name] for name in names], labels, fold)
     return table({name: [found[None, :, None]] for name, found in raw.items()}, labels)
+
+
+LeftOut = Mapping[frozenset[int], np.ndarray]
+"""Log-odds (n,) of all clips by a method that was fitted without one fold or without two."""
+
+
+def alone(said: LeftOut, fold: np.ndarray) -> np.ndarray:
+    """Log-odds (n,) of each clip by the method without its fold, int (n,)."""
+    return np.select([fold == k for k in range(FOLDS)], [said[frozenset([k])] for k in range(FOLDS)])
+
+
+def nested(said: Sequence[LeftOut], labels: Labels, fold: np.ndarray) -> np.ndarray:
+    """Log-odds (n,) by a linear model of several methods that saw nothing of the clip's fold, and was fitted to what
+    they say of clips whose folds were left out too; a method that does not know a clip counts as usual."""
+    stack = np.full(len(fold), np.nan)
+    folds = range(FOLDS)
+    for k in folds:
+        own = fold == k
+        inner = np.stack([np.select([fold == j for j in folds], [by[frozenset([j, k])] for j in folds]) for by in said])
+        outer = np.stack([by[frozenset([k])] for by in said])
+        centre = np.nanmean(inner[:, ~own], axis=1, keepdims=True)
+        spread = np.nanstd(inner[:, ~own], axis=1, keepdims=True) + 1e-6
+        x, y = (np.nan_to_num((of - centre) / spread).T for of in (inner[:, ~own], outer[:, own]))
+        weight = balance(labels.fake[~own], labels.group[~own])
+        beta, bias = logistic(x, labels.fake[~own], weight, texture.STACK_RIDGE, None)
+        stack[own] = np.where(np.isfinite(outer[:, own]).any(axis=0), y @ beta + bias, np.nan)
+    return stack
 
 
 def _texture_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
