@@ -116,6 +116,12 @@ def read_clips(listing: Path) -> list[Clip]:
     return clips
 
 
+def every(count: int, clips: Sequence[Clip]) -> list[Clip]:
+    """Of each family, and of the genuine ones, the first and then every so manyth in the order of the list."""
+    families = [clip.family for clip in clips]
+    return [clip for i, clip in enumerate(clips) if families[:i].count(clip.family) % count == 0]
+
+
 def groups(clips: Sequence[Clip]) -> list[int]:
     """A number for each clip: the same for clips that share an origin, identity or pair, even by way of others."""
     names = ("origin", "identity", "pair")

@@ -33,7 +33,7 @@ from core.weights import Calibration
 from detectors.compact import Model
 from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
-from training.clips import ALL_FORMS, WORSE, extract, read_clips
+from training.clips import ALL_FORMS, WORSE, every, extract, read_clips
 from training.compact_cache import CompactConfig
 from training.compact_cache import train as train_from_cache
 from training.compact_card import Results, write_card
@@ -390,6 +390,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips, read as the app reads them")
     parser.add_argument("--more", type=Path, required=True, help="CSV of labelled mini-clips")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted crops and measured cues")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="in other forms than the original, so manyth of each family"
+    )
     parser.add_argument("--forms", nargs="+", choices=ALL_FORMS, default=[ORIGINAL], metavar="FORM")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -399,8 +402,10 @@ def main(arguments: list[str] | None = None) -> int:
         train(gather(clips, more, given.cache), gather(clips, more, given.cache, WORSE), given.cache)
         log.info("%s", CARD)
         return 0
-    for name, form, reason in extract([*clips, *more], given.forms, given.cache, Settings.from_env(os.environ), [LOOK]):
-        log.warning("%s, %s: %s", name, form, reason)
+    for form in given.forms:
+        some = [*clips, *more] if form == ORIGINAL else [*every(given.every, clips), *every(given.every, more)]
+        for name, _, reason in extract(some, [form], given.cache, Settings.from_env(os.environ), [LOOK]):
+            log.warning("%s, %s: %s", name, form, reason)
     return 0
 
 

@@ -48,7 +48,6 @@ from training.texture import MOST_FRAMES, Pictures, Portrait, Rows, Samples
 log = logging.getLogger(__name__)
 
 FORMS = (ORIGINAL, WORSE)
-SEEDS = 3
 NOW = texture.Recipe(200, "against", "synthesis")
 """The bundled recipe."""
 FAMILIES = ("face_swap", "reenactment", "talking_head", "lip_sync")
@@ -65,6 +64,7 @@ class Data:
     faces: Path
     start: Path
     cache: Path
+    seeds: int
     settings: Settings
 
     def once(self, name: str, work: Callable[[], np.ndarray]) -> np.ndarray:
@@ -90,7 +90,7 @@ def study_texture(data: Data) -> str:
     """Losses and rows, each with several seeds of the fakes and of the trunk."""
     recipes = [replace(NOW, rows=rows, loss=loss) for rows in texture.ROWS for loss in ("weighed", "groups", "worst")]
     raw: dict[str, list[np.ndarray]] = {}
-    for seed in range(texture.SEED, texture.SEED + SEEDS):
+    for seed in range(texture.SEED, texture.SEED + data.seeds):
         samples = cache(partial(sample, data, seed))
         for recipe in recipes:
             file = f"texture {recipe.rows} {recipe.loss} {seed}"
@@ -258,7 +258,7 @@ def study_lrnet(data: Data) -> str:
     collection = collect(data)
     unstudied = ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
     raw: dict[str, list[np.ndarray]] = {}
-    for seed in range(lrnet.SEED, lrnet.SEED + SEEDS):
+    for seed in range(lrnet.SEED, lrnet.SEED + data.seeds):
         for name, recipe in recipes.items():
 
             def work(recipe: lrnet.Recipe = recipe, seed: int = seed) -> np.ndarray:
@@ -517,6 +517,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faces", type=Path, required=True, help="CSV of photographs of faces")
     parser.add_argument("--start", type=Path, required=True, help="EfficientNet-Lite0's ImageNet weights")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted crops; results go there too")
+    parser.add_argument("--seeds", type=int, default=3, help="of the studies of texture and of LRNet")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
@@ -524,7 +525,14 @@ def main(arguments: list[str] | None = None) -> int:
     whole, more = read_clips(given.clips), read_clips(given.more)
     clips = [*whole, *more]
     data = Data(
-        clips, len(whole), labels_of(clips), given.faces, given.start, given.cache, Settings.from_env(os.environ)
+        clips=clips,
+        whole=len(whole),
+        labels=labels_of(clips),
+        faces=given.faces,
+        start=given.start,
+        cache=given.cache,
+        seeds=given.seeds,
+        settings=Settings.from_env(os.environ),
     )
     tables = STUDIES[given.study](data)
     (given.cache / f"study_{given.study}.md").write_text(tables + "\n", encoding="utf-8")
