@@ -117,7 +117,7 @@ def read_clips(listing: Path) -> list[Clip]:
 
 
 def every(count: int, clips: Sequence[Clip]) -> list[Clip]:
-    """Of each family, and of the genuine ones, the first and then every so manyth in the order of the list."""
+    """Of each family, and of the genuine ones, the first and then every `count`th in the order of the list."""
     families = [clip.family for clip in clips]
     return [clip for i, clip in enumerate(clips) if families[:i].count(clip.family) % count == 0]
 

@@ -391,7 +391,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--more", type=Path, required=True, help="CSV of labelled mini-clips")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted crops and measured cues")
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="in other forms than the original, so manyth of each family"
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="in other forms than the original only every Nth clip of each family",
     )
     parser.add_argument("--forms", nargs="+", choices=ALL_FORMS, default=[ORIGINAL], metavar="FORM")
     given = parser.parse_args(arguments)
