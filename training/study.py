@@ -5,8 +5,8 @@
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs those of texture and of LRNet.
-Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
+The studies are `texture`, `frames`, `fine`, `lrnet`, `compact`, `stack`, and `verdict`, which needs those of texture and
+of LRNet. Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
 `benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run goes on.
 """
 
@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 FORMS = (ORIGINAL, WORSE)
 NOW = texture.Recipe(200, "against", "synthesis")
 """The bundled recipe."""
+COMPACT = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
+"""The bundled one, too."""
 FAMILIES = ("face_swap", "reenactment", "talking_head", "lip_sync")
 
 
@@ -274,6 +276,16 @@ def study_lrnet(data: Data) -> str:
     return table(raw, data.labels) + "\n\n" + survival({"lrnet": now}, data.labels)
 
 
+def study_compact(data: Data) -> str:
+    """What re-encoding costs the bundled cues, whose model is fitted to the clips as they are."""
+    lists = data.clips[: data.whole], data.clips[data.whole :]
+    plain, encoded = (cues.gather(*lists, data.cache, form) for form in FORMS)
+    raw = [compact.cross_validate(plain, COMPACT).raw, compact.after(plain, COMPACT, encoded)]
+    found = np.stack([np.stack([*by_region.values()], axis=1) for by_region in raw])
+    labels = compact.label(plain)
+    return table({COMPACT.name: [found]}, labels) + "\n\n" + survival({"compact": [found]}, labels)
+
+
 def study_stack(data: Data) -> str:
     """LRNet, texture and compact by linear models of their log-odds, all with the same folds, two of which are left
     out wherever a stack is fitted: neither it nor what it reads has seen the source."""
@@ -342,14 +354,13 @@ def _texture_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
 
 def _compact_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
     collection = cues.gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
-    recipe = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
     place = {clip.sha256: i for i, clip in enumerate(data.clips)}
     at = np.array([place[clip.sha256] for clip in collection.clips])
     everything = np.ones(len(at), bool)
 
     def ask(without: np.ndarray) -> np.ndarray:
         said = np.full(len(data.clips), np.nan)
-        models = {region: compact.fit(collection, region, recipe, ~without[at]) for region in REGIONS}
+        models = {region: compact.fit(collection, region, COMPACT, ~without[at]) for region in REGIONS}
         said[at] = np.mean(
             [compact.score(collection, region, model, everything) for region, model in models.items()], axis=0
         )
@@ -500,6 +511,7 @@ STUDIES = {
     "texture": study_texture,
     "frames": study_frames,
     "lrnet": study_lrnet,
+    "compact": study_compact,
     "fine": study_fine,
     "stack": study_stack,
     "verdict": study_verdict,
