@@ -5,9 +5,10 @@
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `fine`, `lrnet`, `compact`, `stack`, and `verdict`, which needs those of texture and
-of LRNet. Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
-`benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run goes on.
+The studies are `texture`, `frames`, `fine`, `lrnet`, `compact`, `stack`, and `verdict`, which needs those of texture
+and LRNet. Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with
+scores for `benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run
+goes on.
 """
 
 import argparse
