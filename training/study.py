@@ -452,7 +452,7 @@ def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated
     """From log-odds (forms, n, regions) of several seeds by recipe, the first being what the others are held against.
 
     Every number is the mean over seeds, with the least and the most; the change is that of the AUC of log-odds averaged
-    over regions, of the first seed, with its interval. Before anything else but pairs and the change they are calibrated on the
+    over regions, of the first seed, with its interval. All but pairs and the change are of scores calibrated on the
     other sources, unless they are `calibrated`.
     """
     lines = [
