@@ -33,8 +33,8 @@ from core.settings import Settings
 from core.types import Track
 from core.weights import load_manifest
 from detectors.cues import runs
+from detectors.networks.texture import WIDTH, Trunk
 from detectors.networks.texture import Texture as Network
-from detectors.networks.texture import Trunk
 from detectors.texture import on_canvas, picture
 from preprocessing.regions import REGIONS
 from training import compact, cues, lrnet, texture
@@ -148,8 +148,12 @@ def sample(data: Data, seed: int) -> tuple[Samples, np.ndarray]:
 
 def study_frames(data: Data) -> str:
     """The bundled recipe on every frame of every run, and what changes within runs."""
-    samples, _ = sample(data, texture.SEED)
-    frames = every_frame(data, samples)
+    trunk = trunk_of(data, texture.SEED, {})
+    pictures = texture.kept(
+        data.cache / f"study_made_{texture.SEED}.npz", partial(texture.make, data.clips, data.faces, data.cache)
+    )
+    made = texture.rows_made({n: texture.features(trunk, of) for n, of in pictures.items()}, pictures, data.labels)
+    frames = every_frame(data, trunk)
     fold = share_out(data.labels.group, data.labels.fake.astype(int))
     pools: dict[str, Callable[[np.ndarray], float]] = {
         f"mean of {MOST_FRAMES} frames (now)": lambda said: said[:MOST_FRAMES, 0].mean(),
@@ -162,9 +166,9 @@ def study_frames(data: Data) -> str:
     raw = {name: np.full((1, len(fold), len(REGIONS)), np.nan) for name in pools}
     view = texture.VIEWS.index(NOW.view)
     for held_out in range(FOLDS):
-        allowed = np.ones(samples.made.group.max() + 1, bool)
+        allowed = np.ones(made.group.max() + 1, bool)
         allowed[data.labels.group[fold == held_out]] = False
-        rows = texture.rows_of(NOW.rows, samples.clips, samples.made, allowed)
+        rows = texture.rows_of(NOW.rows, made, made, allowed)
         for region in range(len(REGIONS)):
             weight, bias = texture.fit(rows, view, region)
             for i in np.flatnonzero(fold == held_out):
@@ -179,7 +183,7 @@ def study_frames(data: Data) -> str:
     for loss, name in LOSSES.items():
         said = np.full((1, len(fold), len(REGIONS)), np.nan)
         recipe = replace(NOW, rows="clips", loss=loss)
-        (said[0, known],) = texture.cross_validate(recipe, [changes[known]], own, samples.made, fold[known])
+        (said[0, known],) = texture.cross_validate(recipe, [changes[known]], own, made, fold[known])
         raw[f"changes from frame to frame, fitted to clips, {name}"] = said
     plain, moving = (raw[name][0].mean(axis=1) for name in (next(iter(pools)), [*raw][-3]))
     beside = texture.stacked({"now": plain, "changes": moving}, data.labels.fake, data.labels.group)
@@ -187,16 +191,15 @@ def study_frames(data: Data) -> str:
     return table({name: [found] for name, found in raw.items()}, data.labels)
 
 
-def every_frame(data: Data, samples: Samples) -> list[np.ndarray]:
+def every_frame(data: Data, trunk: Trunk) -> list[np.ndarray]:
     """What is found in every frame of every run of each clip: float32 (runs, RUN, 5, 2, WIDTH)."""
-    trunk = trunk_of(data, texture.SEED, {})
     found = []
     for i in tqdm(range(len(data.clips)), desc="frames", mininterval=10):
 
         def work(i: int = i) -> np.ndarray:
             track = data.track(i, ORIGINAL)
             if track is None:
-                return np.empty((0, 1, *samples.seen.shape[1:]), np.float32)
+                return np.empty((0, 1, len(REGIONS), len(texture.VIEWS), WIDTH), np.float32)
             crops = track.crops[LOOK]
             run = np.stack(runs(track, crops))
             faces = (
@@ -204,7 +207,7 @@ def every_frame(data: Data, samples: Samples) -> list[np.ndarray]:
                 for k in run.ravel()
             )
             pictures = texture.gathered([(*picture(face.image, face.landmarks), i) for face in faces])
-            return texture.features(trunk, pictures).reshape(*run.shape, *samples.seen.shape[1:])
+            return texture.features(trunk, pictures).reshape(*run.shape, len(REGIONS), len(texture.VIEWS), WIDTH)
 
         found.append(data.once(f"frames {data.clips[i].sha256[:24]}", work))
     return found
