@@ -29,23 +29,10 @@ from storage.jobs import WINDOW_S
 from storage.spool import SETTLED_S, Spool
 from storage.tables import JobRow
 from tests import clips
-from tests.conftest import ROOT, running
+from tests.conftest import ROOT, Clock, running, wait_for
 from tests.test_storage import ANNA, BERT, REPORT
 
 ASKED = Request("clip.mp4", "a" * 64, Options(("lrnet",)), ("b" * 64,), ("genuine.mp4",))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -304,13 +291,6 @@ def working(data: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(reached: Callable[[], Any], within_s: float = 90) -> None:
-    end = time.monotonic() + within_s
-    while not reached():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def test_a_worker_that_is_killed_loses_no_job_and_a_second_one_runs_it_once(database_url, tmp_path, long_clip):
