@@ -17,6 +17,7 @@ from analysis.explanation import explain_limits
 from analysis.findings import describe, judge, weigh
 from analysis.stability import Assessment, stand_trial
 from core.errors import Lack, NotApplicable
+from core.files import hash_of
 from core.metrics import SKIPS
 from core.settings import VERSION, Settings
 from core.types import Options, Progress, Report, Scores, Skipped, Track, Trial
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A file and what is asked of it: `sha256` is the file's, `references` are those of the genuine clips, and
-    `fingerprint` is one over all that determines the report."""
+    """A file and what is asked of it: `sha256` is the file's, `references` are those of the genuine clips in the order
+    in which these were given, and `fingerprint` is one over all that determines the report."""
 
     chosen: tuple[Choice, ...]
     sha256: str
@@ -152,7 +153,7 @@ def analyze(
         warnings=(
             *reading.warnings,
             *_unserved(chosen, options.regions),
-            *_beside(references, reference_names, offsets, genuine, found.answers),
+            *_beside(reference_names or [f.name for f in references], order, offsets, genuine, found.answers),
         ),
         timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         device=_devices(chosen, on),
@@ -178,10 +179,10 @@ def take_order(
     """
     offered = choices(manifest, settings)
     chosen = choose(options.detectors, offered, options.regions, referenced=bool(references))
-    sha256, genuine = hash_of(path), tuple(sorted(hash_of(file) for file in references))
+    sha256, genuine = hash_of(path), tuple(hash_of(file) for file in references)
     determined_by = {
         "file": sha256,
-        "references": genuine,
+        "references": sorted(genuine),
         "options": asdict(replace(options, detectors=())),
         "weights": [
             (c.weights.id, c.weights.sha256, c.weights.calibration and asdict(c.weights.calibration)) for c in chosen
@@ -268,19 +269,19 @@ def _unserved(chosen: Sequence[Choice], regions: Sequence[str]) -> list[str]:
 
 
 def _beside(
-    references: Sequence[Path],
     names: Sequence[str],
+    order: Order,
     offsets: Mapping[str, float],
     genuine: Sequence[Scores | Skipped],
     answers: Sequence[Scores | Skipped],
 ) -> list[str]:
     """What the reference clips were, what they changed, and how far each score lies from theirs."""
-    if not references:
+    if not order.references:
         return []
     if not offsets:
         return ["None of the reference clips could be scored, so they changed nothing."]
-    called = zip(names or [file.name for file in references], references, strict=True)
-    used = ", ".join(f"{name} (SHA-256 {hash_of(file)[:12]}…)" for name, file in called)
+    called = zip(names, order.references, strict=True)
+    used = ", ".join(f"{name} (SHA-256 {sha256[:12]}…)" for name, sha256 in called)
     told = [f"Read against {used}."]
     for id, offset in offsets.items():
         told.append(f"Scores of {id} were moved by {-offset:+.2f} log-odds towards the reference clips.")
@@ -293,11 +294,6 @@ def _beside(
                     f"{high:+.2f}) against them."
                 )
     return told
-
-
-def hash_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

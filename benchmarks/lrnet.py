@@ -20,6 +20,7 @@ import numpy as np
 from analysis.pipeline import analyze, take_order
 from benchmarks.clips import make_clip
 from core.settings import Settings
+from core.surroundings import restrain_heaps
 from core.types import Options
 from core.weights import load_manifest
 from detectors import choices, choose, open_detector
@@ -48,6 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    restrain_heaps()  # as the app does
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_env(
             {"TELLTALE_DATA": folder, "TELLTALE_MAX_SECONDS": "3600", "TELLTALE_MAX_MB": "2000"}

@@ -27,8 +27,10 @@ QUIET = {
 """Gradio, the Hub's client, ONNX Runtime and Ray all report home unless told not to."""
 
 
-M_ARENA_MAX = -8
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """From glibc's malloc.h."""
+FRAME_BYTES = 4 << 20
+"""A frame of 1080p is larger. Smaller pictures stay in the heaps, since asking the system for each takes time."""
 
 
 def settle(settings: Settings) -> None:
@@ -37,14 +39,21 @@ def settle(settings: Settings) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
     os.makedirs(os.environ["TMPDIR"], exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"]
-    share_heaps()
+    restrain_heaps()
 
 
-def share_heaps() -> None:
-    """Threads share two heaps. With one each, as glibc would have it, what analyses leave behind in threads that have
-    ended fills all of them with holes (`python -m benchmarks.load --soak`)."""
+def restrain_heaps() -> None:
+    """Memory that was given back is there again for others, in two ways.
+
+    Threads share two heaps. With one each, as glibc would have it, what analyses leave behind in threads that have
+    ended fills all of them with holes (`python -m benchmarks.load --soak`). And large frames lie outside the heaps,
+    where glibc would take them in after the first, so that heaps grow with the length of a clip
+    (`python -m benchmarks.lrnet`).
+    """
     with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+        malloc = ctypes.CDLL(None).mallopt
+        malloc(M_ARENA_MAX, 2)
+        malloc(M_MMAP_THRESHOLD, FRAME_BYTES)
 
 
 def settle_here() -> None:

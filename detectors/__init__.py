@@ -64,8 +64,8 @@ def choices(manifest: Mapping[str, Weights], settings: Settings) -> list[Choice]
 
 
 WANTS_REFERENCE = (
-    "This detector was measured to tell nothing of a clip by itself; add a genuine clip of the same person and camera "
-    "as a reference, or choose another detector."
+    "This detector is not meant for a clip by itself, of which it was measured to tell nothing; add a genuine clip of "
+    "the same person and camera as a reference, or choose another detector."
 )
 
 

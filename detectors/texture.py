@@ -137,13 +137,13 @@ def on_canvas(landmarks: np.ndarray, to_frame: np.ndarray) -> np.ndarray:
     return np.asarray(landmarks @ to_canvas[:, :2].T + to_canvas[:, 2])
 
 
-def picture(canvas: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From a canvas uint8 (256, 256, 3) and the landmarks (68, 2) px on it: the image uint8 (128, 128, 3) RGB, and the
-    place of every pixel, uint8 (128, 128), counted from 1 in PLACES; 0 is none."""
-    half = CANVAS.size_px / SIZE_PX
-    to_canvas = np.array([[half, 0, (half - 1) / 2], [0, half, (half - 1) / 2]])
-    masks = region_masks(landmarks, to_canvas, SIZE_PX)
-    small = cv2.resize(canvas, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
+def picture(canvas: np.ndarray, landmarks: np.ndarray, side: int = SIZE_PX) -> tuple[np.ndarray, np.ndarray]:
+    """From a canvas uint8 (256, 256, 3) and the landmarks (68, 2) px on it: the image uint8 (side, side, 3) RGB, and
+    the place of every pixel, uint8 (side, side), counted from 1 in PLACES; 0 is none."""
+    step = CANVAS.size_px / side
+    to_canvas = np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2]])
+    masks = region_masks(landmarks, to_canvas, side)
+    small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
     near = cv2.dilate(masks["entire"].view(np.uint8), np.ones((2 * GAP_PX + 1,) * 2, np.uint8)).view(bool)
     of = [*(masks[name] for name in PLACES[:-1]), ~near & (small.max(axis=-1) >= BLACK)]
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

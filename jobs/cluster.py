@@ -34,7 +34,7 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from analysis.pipeline import Order, analyze, hash_of
+from analysis.pipeline import Order, analyze
 from core.errors import AppError
 from core.settings import ROOT, VERSION, Settings
 from core.types import Progress, Report, Saliency, Scores, Track
@@ -122,7 +122,7 @@ class Cluster:
         Raises:
             AppError: what the analysis raised, or it was lost with its machine too often.
         """
-        files = {order.sha256: path} | {hash_of(file): file for file in references}
+        files = {order.sha256: path} | dict(zip(order.references, references, strict=True))
         names = list(reference_names) or [file.name for file in references]
         arguments |= {"order": order, "settings": _without_passwords(settings)}
         try:

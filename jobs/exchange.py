@@ -1,6 +1,5 @@
 """Files on their way to other machines, each by the SHA-256 of what it holds: a shared folder or an object store."""
 
-import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from fsspec.core import url_to_fs
 
 from core.errors import AppError
+from core.files import hash_of
 
 SETTLED = timedelta(days=1)
 """A file this old is waited for by nobody: no analysis takes as long."""
@@ -41,8 +41,7 @@ class Exchange:
         """
         try:
             self._fs.get_file(f"{self._root}/{sha256}", str(target))
-            with target.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found: str | None = hash_of(target)
         except FileNotFoundError:
             found = None
         if found != sha256:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, WeightsError
+from core.files import hash_of
 from core.jobs import JobState
 from core.settings import Settings
 from core.types import (
@@ -96,8 +97,8 @@ class Pipeline:
         self.error: Exception | None = None
         self.stopped_at: float | None = None
 
-    def take_order(self, path: Path, *_: Any, **__: Any) -> Order:
-        return Order((), "0" * 64, path.read_text())
+    def take_order(self, path: Path, *_: Any, references: Sequence[Path] = (), **__: Any) -> Order:
+        return Order((), "0" * 64, path.read_text(), tuple(hash_of(file) for file in references))
 
     def analyze(self, path: Path, *, on_progress: Callable[[Progress], None], **_: Any) -> Report:
         self.asked.append(path)

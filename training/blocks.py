@@ -38,8 +38,9 @@ class Blocks:
         fake: np.ndarray,
         group: np.ndarray,
         one_label: float | None = None,
+        power: float = 0.5,
     ) -> None:
-        """tracks: per clip, those of its forms; fake bool (n,); group int (n,); one_label as in `chances`."""
+        """tracks: per clip, those of its forms; fake bool (n,); group int (n,); one_label, power as in `chances`."""
         begin = 0
         starts: list[list[np.ndarray]] = [[] for _ in tracks]
         for own, forms in zip(starts, tracks, strict=True):
@@ -51,7 +52,9 @@ class Blocks:
         self._count = np.array([sum(map(len, own)) for own in starts])
         self._first = np.cumsum(self._count) - self._count
         self._fake = fake
-        self._chance = chances(fake, group, self._count > 0, one_label)
+        self._chance = chances(fake, group, self._count > 0, one_label, power)
+        _, self.cell = np.unique(2 * group + fake, return_inverse=True)
+        """int (n,), the same for clips that share their source and their label."""
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
         """Landmarks float32 (count, 30, 136), labels int64 (count,), and of which clips they are, int (count,)."""
@@ -74,8 +77,10 @@ def readable_from(track: Track) -> np.ndarray:
     return starts[lost[starts + BLOCK] - lost[starts] <= MAX_IMPUTED]
 
 
-def chances(fake: np.ndarray, group: np.ndarray, usable: np.ndarray, one_label: float | None) -> np.ndarray:
-    """How often each clip is drawn, float64 (n,), 1 in all: both classes alike, a source by the root of its clips.
+def chances(
+    fake: np.ndarray, group: np.ndarray, usable: np.ndarray, one_label: float | None, power: float = 0.5
+) -> np.ndarray:
+    """How often each clip is drawn, float64 (n,), 1 in all: both classes alike, a source by this power of its clips.
 
     With `one_label`, that share goes to sources of one label, and in each of the others both labels are drawn alike:
     nothing is gained by knowing such a source. Both kinds of sources must then be there.
@@ -87,7 +92,7 @@ def chances(fake: np.ndarray, group: np.ndarray, usable: np.ndarray, one_label: 
         for g in np.unique(group[mine]):
             clips = mine & (group == g)
             alike = clips if one_label is None else usable & (group == g)
-            chance[clips] = np.sqrt(alike.sum()) / clips.sum()
+            chance[clips] = alike.sum() ** power / clips.sum()
         shares = [(1.0, mine)] if one_label is None else [(one_label, mine & ~both), (1 - one_label, mine & both)]
         for share, clips in shares:
             chance[clips] *= share / 2 / chance[clips].sum()

@@ -77,9 +77,15 @@ FORMS: dict[str, Form] = {
     "half": Form(scale=0.5, crf=24),
     "small": Form(face_px=96, thinned=True, crf=28),
 }
-WORSE = "worse"
-ALL_FORMS = FORMS | {WORSE: Form(scale=0.5, crf=30)}
-"""Also what a clip must survive: half the size and strong compression."""
+WORSE = "half size, crf 30"
+SWEEP: dict[str, Form] = {
+    "crf 20": Form(crf=20),
+    "crf 28": Form(crf=28),
+    "crf 36": Form(crf=36),
+    WORSE: Form(scale=0.5, crf=30),
+}
+"""What other encoders and platforms do to a clip, to measure what a detector survives; the frame rate stays."""
+ALL_FORMS = FORMS | SWEEP
 MORE_FORMS = ("original", "small")
 """Clips that are only trained on are small already."""
 
@@ -108,6 +114,12 @@ def read_clips(listing: Path) -> list[Clip]:
     if absent:
         raise InputError(f"{len(absent)} of {len(clips)} clips of {listing.name} are not beside it.")
     return clips
+
+
+def every(count: int, clips: Sequence[Clip]) -> list[Clip]:
+    """Of each family, and of the genuine ones, the first and then every `count`th in the order of the list."""
+    families = [clip.family for clip in clips]
+    return [clip for i, clip in enumerate(clips) if families[:i].count(clip.family) % count == 0]
 
 
 def groups(clips: Sequence[Clip]) -> list[int]:
@@ -166,7 +178,7 @@ def extract(
     missing = [(clip, name) for clip, name in wanted if not _file(cache, clip, name, looks).exists()]
     for clip, name in tqdm(missing, unit="clip", desc=f"{len(wanted) - len(missing)} of {len(wanted)} cached"):
         try:
-            answer = _with_crops(_read(clip, ALL_FORMS[name], cache, settings, looks))
+            answer = _with_crops(_read(clip, name, cache, settings, looks))
         except InputError as error:
             answer = {"failure": np.array(str(error))}
         write_whole(_file(cache, clip, name, looks), saved(answer))
@@ -252,12 +264,13 @@ _CROPS = tuple(f.name for f in fields(Crops))
 _MEASURES = tuple(f.name for f in fields(Quality) if f.name != "warnings")
 
 
-def _read(clip: Clip, form: Form, cache: Path, settings: Settings, looks: Sequence[Look]) -> Track:
+def _read(clip: Clip, name: str, cache: Path, settings: Settings, looks: Sequence[Look]) -> Track:
+    form = ALL_FORMS[name]
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         path = clip.path
         if form.crf is not None:
             path = Path(folder) / "clip.mp4"
-            encode(clip, form, path, settings)
+            encode(clip, form, path, settings, any_rate=name in SWEEP)
         reading = read_tracks(
             path, name="", sha256=clip.sha256, options=READ, settings=settings, manifest=load_manifest(), looks=looks
         )

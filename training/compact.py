@@ -1,12 +1,13 @@
 """How the bundled compact detector was made: `extract` the crops of labelled clips, then `train` on their cues.
 
-    python -m training.compact extract --clips clips.csv --more more.csv --cache DIR
+    python -m training.compact extract --clips clips.csv --more more.csv --cache DIR [--forms FORM ...]
     python -m training.compact train --clips clips.csv --more more.csv --cache DIR
     python -m training.compact --config configs/compact.yaml [key=value ...]
 
 Clips of one origin, identity or pair are one source and never on both sides of a split. `train` compares the recipes
 by their scores of sources they have not seen, and writes the model, its manifest entries with their calibration, and
-the model card. Every clip is read as the app reads it; crops and cues are kept in DIR, so a killed run goes on.
+the model card. Every clip is read as the app reads it; crops and cues are kept in DIR, so a killed run goes on. What
+was also extracted re-encoded is scored by the same models, for the card.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from core.weights import Calibration
 from detectors.compact import Model
 from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
-from training.clips import extract, read_clips
+from training.clips import ALL_FORMS, WORSE, every, extract, read_clips
 from training.compact_cache import CompactConfig
 from training.compact_cache import train as train_from_cache
 from training.compact_card import Results, write_card
@@ -208,6 +209,20 @@ def cross_validate(collection: Collection, recipe: Recipe) -> Judged:
     return Judged(raw, fuse_out_of_source(raw, collection.fake, collection.group))
 
 
+def after(collection: Collection, recipe: Recipe, encoded: Collection) -> dict[str, np.ndarray]:
+    """Raw log-odds (n,) by region of the re-encoded clips, by models that saw nothing of their source in any form; NaN
+    where a clip has no cues then."""
+    place = {clip.sha256: i for i, clip in enumerate(collection.clips)}
+    at = np.array([place.get(clip.sha256, -1) for clip in encoded.clips], int)
+    raw = {region: np.full(len(collection.clips), np.nan) for region in REGIONS}
+    for source in np.unique(collection.group):
+        mine = (at >= 0) & (collection.group[at] == source)
+        for region in REGIONS if mine.any() else ():
+            model = fit(collection, region, recipe, collection.group != source)
+            raw[region][at[mine]] = score(encoded, region, model, mine)
+    return raw
+
+
 def score(collection: Collection, region: str, model: Model, where: np.ndarray) -> np.ndarray:
     """Raw log-odds of those clips of `where`, bool (n,), as the detector gives them: the mean over runs."""
     return np.array(
@@ -218,15 +233,24 @@ def score(collection: Collection, region: str, model: Model, where: np.ndarray) 
     )
 
 
-def fuse_out_of_source(raw: Mapping[str, np.ndarray], fake: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """P(fake) of each clip (n,), by calibrations that saw nothing of its source; NaN where there are no log-odds."""
+def fuse_out_of_source(
+    raw: Mapping[str, np.ndarray],
+    fake: np.ndarray,
+    group: np.ndarray,
+    encoded: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """P(fake) of each clip (n,), by calibrations that saw nothing of its source; NaN where there are no log-odds.
+
+    With the log-odds of the re-encoded clips, P(fake) of these, by calibrations on the clips as they are.
+    """
     fused = np.full(len(fake), np.nan)
-    known = np.isfinite(next(iter(raw.values())))
-    for source in np.unique(group[known]):
+    asked = encoded or raw
+    known, wanted = (np.isfinite(next(iter(of.values()))) for of in (raw, asked))
+    for source in np.unique(group[wanted]):
         other = known & (group != source)
         maps = {region: calibrate(raw[region][other], fake[other], group[other]) for region in raw}
-        for i in np.flatnonzero(known & (group == source)):
-            said = [Evidence(c.slope * raw[r][i] + c.intercept, 0.0, c.reliability) for r, c in maps.items()]
+        for i in np.flatnonzero(wanted & (group == source)):
+            said = [Evidence(c.slope * asked[r][i] + c.intercept, 0.0, c.reliability) for r, c in maps.items()]
             fused[i] = fuse(said, REGIONS_ALIKE).fake
     return fused
 
@@ -272,9 +296,13 @@ def label(collection: Collection) -> Labels:
     )
 
 
-def train(collection: Collection, cache: Path) -> None:
+def train(collection: Collection, encoded: Collection, cache: Path) -> None:
     """Chooses the recipe by its scores of sources left out, fits it to everything, and writes model, manifest entries
-    and card; and into `cache` the scores of sources left out, as `benchmarks.evidence --out-of-fold` reads them."""
+    and card; and into `cache` the scores of sources left out, as `benchmarks.evidence --out-of-fold` reads them.
+
+    Args:
+        encoded: those of the clips that were extracted re-encoded.
+    """
     labels = label(collection)
     judged = {recipe: cross_validate(collection, recipe) for recipe in tqdm(RECIPES, desc="recipes")}
     tried = {recipe: measure(own.fused, labels) for recipe, own in judged.items()}
@@ -304,6 +332,7 @@ def train(collection: Collection, cache: Path) -> None:
         chosen=chosen.name,
         fused=judged[chosen].fused,
         raw=raw,
+        encoded=after(collection, chosen, encoded),
         referenced=fuse_out_of_source(less, collection.fake, collection.group),
         calibrations=calibrations,
         with_reference=referenced,
@@ -361,18 +390,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips, read as the app reads them")
     parser.add_argument("--more", type=Path, required=True, help="CSV of labelled mini-clips")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted crops and measured cues")
+    parser.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="in other forms than the original only every Nth clip of each family",
+    )
+    parser.add_argument("--forms", nargs="+", choices=ALL_FORMS, default=[ORIGINAL], metavar="FORM")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
     clips, more = read_clips(given.clips), read_clips(given.more)
     if given.command == "train":
-        train(gather(clips, more, given.cache), given.cache)
+        train(gather(clips, more, given.cache), gather(clips, more, given.cache, WORSE), given.cache)
         log.info("%s", CARD)
         return 0
-    for name, form, reason in extract(
-        [*clips, *more], ["original"], given.cache, Settings.from_env(os.environ), [LOOK]
-    ):
-        log.warning("%s, %s: %s", name, form, reason)
+    for form in given.forms:
+        some = [*clips, *more] if form == ORIGINAL else [*every(given.every, clips), *every(given.every, more)]
+        for name, _, reason in extract(some, [form], given.cache, Settings.from_env(os.environ), [LOOK]):
+            log.warning("%s, %s: %s", name, form, reason)
     return 0
 
 

@@ -16,6 +16,7 @@ from detectors.cues import CANVAS, RUN
 from preprocessing.cropping import Look
 from preprocessing.regions import REGIONS
 from training.clips import ALL_FORMS, Clip, groups, load
+from training.out_of_fold import ORIGINAL
 
 CUES_FORMAT = 1
 """Raise it when cues come out differently than before: old caches are then measured anew."""
@@ -42,12 +43,22 @@ class Collection:
 
 
 def gather(clips: Sequence[Clip], more: Sequence[Clip], cache: Path, form: str = "original") -> Collection:
-    """The cues of both lists, measured where they are not in `cache` yet."""
+    """The cues of both lists, measured where they are not in `cache` yet; of other forms than the original, those of
+    the clips that were extracted in them.
+
+    Raises:
+        FileNotFoundError: a clip was not extracted as it is.
+    """
     everything = [*clips, *more]
     group = groups(everything)
     rows, failures = [], []
     for i, clip in enumerate(tqdm(everything, desc=f"cues, {form}")):
-        answer = read_cues(clip, form, cache)
+        try:
+            answer = read_cues(clip, form, cache)
+        except FileNotFoundError:
+            if form == ORIGINAL:
+                raise
+            continue
         if isinstance(answer, str):
             failures.append((clip, answer))
         else:

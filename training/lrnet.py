@@ -46,6 +46,7 @@ from training.out_of_fold import ORIGINAL, write_out_of_fold
 from training.run import command, has_config
 from training.seen import remember
 from training.streams import METHOD, take_in_scale
+from training.worst_groups import WorstGroups
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ NUMBERS = BUNDLED / "lrnet.json"
 SEED = 2021
 FOLDS = 5
 BATCH = 64
+WORST_STEP = 0.05
+"""In 400 steps a group whose loss stays 0.2 above another's comes to weigh some ten times as much."""
 SCALED_BY = 2000
 """Blocks from which the scale of the input is taken."""
 
@@ -69,8 +72,9 @@ SCALED_BY = 2000
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One way to train. `start` names the weights it begins from; `one_label` is the share of draws from sources that
-    have clips of one label only, None for as many as they are; `network` is what is trained, of which only LRNet can be
-    bundled."""
+    have clips of one label only, None for as many as they are; a source is drawn by the `power` of its clips; the loss
+    is that of all blocks, or of the `worst` groups of source and label; `network` is what is trained, of which only
+    LRNet can be bundled."""
 
     name: str
     learning_rate: float
@@ -78,6 +82,9 @@ class Recipe:
     one_label: float | None = None
     network: Literal["lrnet", "movement", "movement and cues"] = "lrnet"
     steps: int = 400
+    power: float = 0.5
+    worst: bool = False
+    seed: int = SEED
 
 
 RECIPES = (
@@ -99,22 +106,24 @@ def train_stream(network: Network, source: Blocks, recipe: Recipe, *, difference
     It is trained on input scaled to mean 0 and deviation 1 per coordinate: the steps from frame to frame are so small
     that otherwise hundreds of epochs go by before anything is learnt.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(recipe.seed)
 
-    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        x, label, _ = source.draw(rng, count)
-        return (x[:, 1:] - x[:, :-1] if differences else x), label
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+        x, label, clips = source.draw(rng, count)
+        return (x[:, 1:] - x[:, :-1] if differences else x), label, source.cell[clips]
 
-    example, _ = draw(SCALED_BY)
+    example, _, _ = draw(SCALED_BY)
     centre, scale = example.mean(dim=(0, 1)), example.std(dim=(0, 1))
     if recipe.start:
         take_in_scale(network, -centre / scale, 1 / scale)  # so that what it knows holds for scaled input
     optimiser = torch.optim.Adam(network.train().parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, total_iters=recipe.steps)
     losses = []
+    worst = WorstGroups(source.cell.max() + 1, WORST_STEP) if recipe.worst else None
     for _ in range(recipe.steps):
-        x, label = draw(BATCH)
-        loss = functional.cross_entropy(network((x - centre) / scale), label)
+        x, label, cell = draw(BATCH)
+        each = functional.cross_entropy(network((x - centre) / scale), label, reduction="none")
+        loss = (each * torch.from_numpy(worst.weigh(each.detach().numpy(), cell))).sum() if worst else each.mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -131,7 +140,7 @@ def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
     Raises:
         WeightsError: the weights to begin from are not on this machine.
     """
-    torch.manual_seed(SEED)
+    torch.manual_seed(recipe.seed)
     network = Network()
     if recipe.start:
         path = locate(load_manifest()[recipe.start], settings)[role]
@@ -143,7 +152,7 @@ def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
 def draws(collection: Collection, recipe: Recipe, where: np.ndarray) -> Blocks:
     """The blocks of the clips at these places, int (k,)."""
     tracks = [list(collection.tracks(i).values()) for i in where]
-    return Blocks(tracks, collection.fake[where], collection.group[where], recipe.one_label)
+    return Blocks(tracks, collection.fake[where], collection.group[where], recipe.one_label, recipe.power)
 
 
 def train_streams(
@@ -188,22 +197,28 @@ def cross_validate(collection: Collection, recipe: Recipe, settings: Settings, c
         cues = cues[:, :0]
     for held_out in tqdm(range(FOLDS), desc=recipe.name):
         if recipe.network == "lrnet":
-            with tempfile.TemporaryDirectory() as folder:
-                files = train_streams(collection, recipe, fold != held_out, Path(folder), settings)
-                # Any entry serves: the detector reads its files and passes its id on.
-                detector = LRNet(replace(load_manifest()[PUBLISHED[0]], id=ID), files, "cpu")
-            ask = _asking(detector)
+            ask = learned(collection, recipe, fold != held_out, settings)
         else:
             where = np.flatnonzero(fold != held_out)
             model = movement.fit(
-                draws(collection, recipe, where), cues[where], recipe.learning_rate, recipe.steps, seed=SEED
+                draws(collection, recipe, where), cues[where], recipe.learning_rate, recipe.steps, seed=recipe.seed
             )
 
             def ask(i: int, track: Track, model: movement.Model = model) -> float:
                 return model(track, cues[i])
 
-        _score(collection, ask, np.flatnonzero(fold == held_out), scores)
+        score(collection, ask, np.flatnonzero(fold == held_out), scores)
     return scores
+
+
+def learned(
+    collection: Collection, recipe: Recipe, chosen: np.ndarray, settings: Settings
+) -> Callable[[int, Track], float]:
+    """What LRNet says of a track when it was trained on the `chosen` clips, bool (n,)."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = train_streams(collection, recipe, chosen, Path(folder), settings)
+        # Any entry serves: the detector reads its files and passes its id on.
+        return _asking(LRNet(replace(load_manifest()[PUBLISHED[0]], id=ID), files, "cpu"))
 
 
 def score_published(collection: Collection, settings: Settings) -> dict[str, Scores]:
@@ -217,19 +232,21 @@ def score_published(collection: Collection, settings: Settings) -> dict[str, Sco
             log.warning("%s is left out: %s", id, error)
             continue
         found[id] = _unscored(collection)
-        _score(collection, _asking(detector), np.arange(len(collection.clips)), found[id])
+        score(collection, _asking(detector), np.arange(len(collection.clips)), found[id])
     return found
 
 
 def _unscored(collection: Collection) -> Scores:
-    return {form: np.full(len(collection.clips), np.nan) for form in FORMS}
+    forms = dict.fromkeys(form for readings in collection.readings for form in readings)
+    return {form: np.full(len(collection.clips), np.nan) for form in forms}
 
 
 def _asking(detector: LRNet) -> Callable[[int, Track], float]:
     return lambda _, track: detector.score(track).overall
 
 
-def _score(collection: Collection, ask: Callable[[int, Track], float], which: np.ndarray, scores: Scores) -> None:
+def score(collection: Collection, ask: Callable[[int, Track], float], which: np.ndarray, scores: Scores) -> None:
+    """Puts in what is said of the clips at these places, int (k,), in each of their forms."""
     for i in which:
         for form, track in collection.tracks(i).items():
             try:

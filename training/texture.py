@@ -55,6 +55,7 @@ from training.measures import ALL, MEASURES, RESAMPLES, Estimate, Labels, Row, a
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.seen import remember
 from training.synthesis import animated, as_h264, blended, face_warped, recorded, self_blended, swapped
+from training.worst_groups import WorstGroups
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,9 @@ BLACKENED = 0.3
 ALIKE = 64
 """Among so many faces one is looked for whose landmarks are nearest."""
 RIDGE = 100.0
+WORST_ROUNDS = 12
+WORST_STEP = 1.0
+"""In so many rounds a group whose loss stays 0.2 above another's comes to weigh some ten times as much."""
 STACK_RIDGE = 10.0
 
 
@@ -142,12 +146,14 @@ def synthesise(
     others: Sequence[Portrait],
     motions: Sequence[np.ndarray],
     rng: np.random.Generator,
+    side: int = SIZE_PX,
 ) -> Pictures:
     """Of each numbered face a genuine picture and then a fake, both recorded alike; (2 n) in all.
 
     Args:
         others: whom faces are taken from.
         motions: landmarks (T, 68, 2) px of other faces.
+        side: of the pictures, px.
     """
     made = []
     shapes = np.stack([other.landmarks for other in others])
@@ -161,7 +167,7 @@ def synthesise(
         seed = rng.integers(2**32)
         for image in two:
             (seen,) = recorded([image], np.random.default_rng(seed), CANVAS.size_px)
-            made.append((*picture(seen, face.landmarks), number))
+            made.append((*picture(seen, face.landmarks, side), number))
     return gathered(made)
 
 
@@ -218,22 +224,24 @@ def show(clips: Sequence[Clip], cache: Path) -> dict[str, Pictures]:
     return {name: gathered(of) for name, of in pictures.items()}
 
 
-def make(clips: Sequence[Clip], listing: Path, cache: Path) -> dict[str, Pictures]:
+def make(
+    clips: Sequence[Clip], listing: Path, cache: Path, seed: int = SEED, side: int = SIZE_PX
+) -> dict[str, Pictures]:
     """What `synthesise` makes: "photographed" from the list, "filmed" from the genuine ones among the clips; all move
     as those do.
 
     Raises:
         FileNotFoundError: a clip was not extracted.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     faces, motions = [], []
     for i, track in _tracks(clips, cache, genuine=True):
         faces += [(i, face) for face in portraits_of(track)[::2]]
         motions.append(track.landmarks[track.seen])
     photographs = portraits(listing, PHOTOGRAPHS)
     return {
-        "photographed": synthesise([*enumerate(photographs)], photographs, motions, rng),
-        "filmed": synthesise(faces, photographs, motions, rng),
+        "photographed": synthesise([*enumerate(photographs)], photographs, motions, rng, side),
+        "filmed": synthesise(faces, photographs, motions, rng, side),
     }
 
 
@@ -291,10 +299,10 @@ def varied(pictures: Pictures, rng: np.random.Generator) -> tuple[torch.Tensor, 
     return images, places
 
 
-def train_trunk(trunk: Trunk, made: Pictures, steps: int) -> None:
+def train_trunk(trunk: Trunk, made: Pictures, steps: int, seed: int = SEED) -> None:
     """On genuine pictures and fakes in turn."""
-    rng = np.random.default_rng(SEED)
-    torch.manual_seed(SEED)
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
     network = Learner(trunk).train()
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
     course = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.1)
@@ -329,11 +337,13 @@ def features(trunk: Trunk, pictures: Pictures) -> np.ndarray:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """`steps` of training the trunk; `view`: a region "alone" or "against" its surroundings; the linear models are
-    fitted to `rows`: "synthesis", "clips" or "both"."""
+    fitted to `rows`: "synthesis", "clips" or "both"; the `loss` weighs these as they are, or all "groups" of source and
+    label alike, or the "worst" of them most."""
 
     steps: int
     view: str
     rows: str
+    loss: str = "weighed"
 
     @property
     def name(self) -> str:
@@ -367,13 +377,21 @@ def rows_of(kinds: str, clips: Rows, made: Rows, where: np.ndarray) -> Rows:
     return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def fit(rows: Rows, view: int, region: int) -> tuple[np.ndarray, float]:
+def fit(rows: Rows, view: int, region: int, loss: str = "weighed") -> tuple[np.ndarray, float]:
     """Weights float64 (WIDTH,) and bias of the linear model of a region."""
     x = rows.features[:, region, view].astype(np.float64)
     weight = rows.weight / rows.weight.mean()
     centre = np.average(x, axis=0, weights=weight)
     spread = np.sqrt(np.average((x - centre) ** 2, axis=0, weights=weight)) + 1e-6
-    beta, bias = logistic((x - centre) / spread, rows.fake, weight, RIDGE, None)
+    x = (x - centre) / spread
+    if loss != "weighed":
+        _, cell = np.unique(2 * rows.group + rows.fake, return_inverse=True)
+        groups = WorstGroups(cell.max() + 1, WORST_STEP)
+        weight = groups.weigh(np.zeros(len(x)), cell) * len(x)
+    beta, bias = logistic(x, rows.fake, weight, RIDGE, None)
+    for _ in range(WORST_ROUNDS if loss == "worst" else 0):
+        losses = np.logaddexp(0, np.where(rows.fake, -1, 1) * (x @ beta + bias))
+        beta, bias = logistic(x, rows.fake, groups.weigh(losses, cell) * len(x), RIDGE, None)
     return beta / spread, float(bias - centre @ (beta / spread))
 
 
@@ -403,7 +421,7 @@ def cross_validate(
         allowed[clips.group[: len(fold)][own]] = False
         rows = rows_of(recipe.rows, clips, made, allowed)
         for region in range(len(REGIONS)):
-            weight, bias = fit(rows, view, region)
+            weight, bias = fit(rows, view, region, recipe.loss)
             for raw, found in zip(given, forms, strict=True):
                 raw[own, region] = found[own, region, view] @ weight + bias
     return given
@@ -467,8 +485,6 @@ def sample(pictures: Mapping[str, Pictures], trunk: Trunk, labels: Labels) -> Sa
     )
     known = np.isfinite(seen).all(axis=(1, 2, 3))
     fake, group = labels.fake[known], labels.group[known]
-    filmed, photographed = pictures["filmed"], pictures["photographed"]
-    count = len(filmed) + len(photographed)
     return Samples(
         seen,
         lost,
@@ -476,12 +492,19 @@ def sample(pictures: Mapping[str, Pictures], trunk: Trunk, labels: Labels) -> Sa
             np.concatenate([seen[known], again[known]]),
             *(np.tile(column, 2) for column in (fake, group, balance(fake, group))),
         ),
-        made=Rows(
-            np.concatenate([found["filmed"], found["photographed"]]),
-            np.arange(count) % 2 == 1,
-            np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
-            np.ones(count),
-        ),
+        made=rows_made(found, pictures, labels),
+    )
+
+
+def rows_made(found: Mapping[str, np.ndarray], pictures: Mapping[str, Pictures], labels: Labels) -> Rows:
+    """Of the features (m, 5, 2, WIDTH) of what `make` gives."""
+    filmed, photographed = pictures["filmed"], pictures["photographed"]
+    count = len(filmed) + len(photographed)
+    return Rows(
+        np.concatenate([found["filmed"], found["photographed"]]),
+        np.arange(count) % 2 == 1,
+        np.append(labels.group[filmed.of], np.full(len(photographed), labels.group.max() + 1)),
+        np.ones(count),
     )
 
 
@@ -509,7 +532,7 @@ def save_network(samples: Samples, recipe: Recipe, trunk: Trunk) -> None:
     view = VIEWS.index(recipe.view)
     with torch.no_grad():
         for region in range(len(REGIONS)):
-            weight, bias = fit(rows, view, region)
+            weight, bias = fit(rows, view, region, recipe.loss)
             network.weight[region, view] = torch.from_numpy(weight)
             network.bias[region] = bias
     save_file(network.state_dict(), MODEL)
@@ -734,15 +757,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def open_trunk(steps: int, start: Path, made: Pictures, cache: Path) -> Trunk:
+def open_trunk(steps: int, start: Path, made: Pictures, cache: Path, seed: int = SEED) -> Trunk:
     """With ImageNet's weights, trained by so many steps on what was made, and then kept in `cache`."""
     trunk = Trunk()
     weights = torch.load(start, map_location="cpu", weights_only=True)
     trunk.load_state_dict({key: weights[key] for key in trunk.state_dict()})
     if steps:
-        file = cache / f"texture_trunk_{steps}.safetensors"
+        file = cache / f"texture_trunk_{steps}{'' if seed == SEED else f'_{seed}'}.safetensors"
         if not file.exists():
-            train_trunk(trunk, made, steps)
+            train_trunk(trunk, made, steps, seed)
             save_file(trunk.state_dict(), file)
         trunk.load_state_dict(load_file(file))
     return trunk.eval()

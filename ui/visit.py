@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from analysis.pipeline import Order, hash_of
+from analysis.pipeline import Order
 from core.errors import Cancelled, InputError, NotAllowed
 from core.jobs import Job, JobNotFound, JobState, Priority, QueueFull, Request, TooManyJobs
 from core.people import Role
@@ -238,13 +238,11 @@ class Desk:
         if options.thoroughness not in get_args(Thoroughness):
             kinds = ", ".join(get_args(Thoroughness))
             raise InputError(say("visit.no_thoroughness", name=repr(options.thoroughness), kinds=kinds))
-        order = self.take_order(path, options, self.in_force, self.manifest, genuine)
-        known_by = {hash_of(file): file for file in genuine}
-        names = tuple(known_by[sha256].name for sha256 in order.references)
+        order = self.take_order(path, options, self.in_force, self.manifest, references=genuine)
+        names = tuple(file.name for file in genuine)
         asked = Request(path.name, order.sha256, options, order.references, names)
-        return _Question(
-            asked, known_by | {order.sha256: path}, reach, author, self.store.find(order.fingerprint, owner=reach)
-        )
+        files = {order.sha256: path} | dict(zip(order.references, genuine, strict=True))
+        return _Question(asked, files, reach, author, self.store.find(order.fingerprint, owner=reach))
 
     def _submit(self, asked: Request, files: dict[str, Path], author: str, request: gr.Request, **more: Any) -> Job:
         address = None if self.users else address_of(request)

@@ -14,14 +14,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.answers import REFERENCED, SWEEP, Answer, ask, plan, references
+from benchmarks.evidence.answers import REFERENCED, Answer, ask, plan, references
 from benchmarks.evidence.figures import page
 from benchmarks.evidence.scores import put_in
 from benchmarks.evidence.table import Evidence, as_csv, as_json, as_markdown, gather
 from core.errors import AppError, InputError
 from core.settings import VERSION, Settings
 from core.types import Options
-from training.clips import read_clips
+from training.clips import SWEEP, read_clips
 from training.out_of_fold import ORIGINAL, OutOfFold, read_out_of_fold
 
 

@@ -14,18 +14,11 @@ from core.errors import InputError, NotNow
 from core.settings import Settings
 from core.types import Label, Options, Report
 from core.weights import Weights, load_manifest
-from training.clips import Clip, Form, encode
+from training.clips import SWEEP, Clip, encode
 from training.out_of_fold import ORIGINAL
 from training.resumed import PASSING, answers, code
 
 REFERENCED = "with a reference"
-SWEEP = {
-    "crf 20": Form(crf=20),
-    "crf 28": Form(crf=28),
-    "crf 36": Form(crf=36),
-    "half size, crf 30": Form(scale=0.5, crf=30),
-}
-"""What other encoders and platforms do to a clip; its frame rate stays."""
 CACHE_FORMAT = 1
 """Raise it when answers are kept, or clips re-encoded, otherwise than before."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from core.errors import WeightsError
+from core.files import hash_of
 from core.settings import ROOT, Settings
 from core.weights.manifest import Weights, WeightsFile, hub_address
 
@@ -261,8 +262,7 @@ def _accepted(settings: Settings) -> dict[str, str]:
 @cache
 def _sha256(path: Path, size: int, changed_ns: int) -> str:
     """Hashed once per state of the file, not once per analysis."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hash_of(path)
 
 
 def _git_sha1(path: Path) -> str:
