@@ -5,6 +5,8 @@ import os
 # Before anything else: libraries read these once, when they are imported.
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "ORT_DISABLE_TELEMETRY": "1"}
+# Two processes that run tests leave each other a core.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import secrets
 import shutil
@@ -27,7 +29,7 @@ from storage import open_database, upgrade
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 90
 POSTGRESQL = "TELLTALE_TEST_DATABASE_URL"
-TEMPLATE = f"telltale_template_{secrets.token_hex(8)}"
+TEMPLATE = f"telltale_template_{os.getpid()}"
 """Each process that runs tests has its own."""
 
 

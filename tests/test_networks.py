@@ -4,6 +4,7 @@ ONNX Runtime.
 `tests/golden` holds those numbers; weights and inputs are drawn from their names (`benchmarks/seeded.py`).
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,10 +81,14 @@ class Engine:
         return self.open(network, x, parts)(x)
 
 
-@pytest.fixture(params=[("torch", 1e-5), ("onnx", 5e-5)], ids=["torch", "onnx"])
+TORCH, ONNX = ("torch", 1e-5), ("onnx", 5e-5)
+
+
+@pytest.fixture(params=[TORCH, ONNX], ids=["torch", "onnx"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with TemporaryDirectory() as folder:  # not pytest's, which would keep gigabytes from run to run
         yield Engine(*request.param, Path(folder))
+    gc.collect()  # a network and its hooks hold each other, for gigabytes
 
 
 State = dict[str, torch.Tensor]
@@ -122,7 +127,7 @@ def damped(state: State, factor: float) -> State:
     return {key: tensor * factor if key.endswith("running_var") else tensor for key, tensor in state.items()}
 
 
-@pytest.mark.parametrize("engine", [("torch", 1e-5)], ids=["torch"], indirect=True)
+@pytest.mark.parametrize("engine", [TORCH], ids=["torch"], indirect=True)
 def test_lrnet_equals_its_reference(engine: Engine) -> None:
     reference, network = golden("lrnet_seeded"), load_checkpoint("lrnet", drawn("lrnet"))
     points = seeded_input("lrnet", (4, 60, 136))
@@ -141,7 +146,12 @@ def test_lrnet_equals_its_reference(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("weights", "factor"), [("", 1), ("damped_", 3)], ids=["", "damped"])
-@pytest.mark.parametrize("layout", ["xception", "xception_ffpp_full", "xception_deepfakebench"])
+@pytest.mark.parametrize(
+    ("engine", "layout"),
+    [(TORCH, "xception"), (TORCH, "xception_ffpp_full"), (TORCH, "xception_deepfakebench"), (ONNX, "xception")],
+    ids=["torch", "torch-ffpp_full", "torch-deepfakebench", "onnx"],
+    indirect=["engine"],
+)
 def test_xception_equals_its_reference(engine: Engine, layout: str, weights: str, factor: float) -> None:
     reference, network = golden(layout), load_checkpoint("xception", damped(drawn(layout), factor))
     faces = seeded_input(layout, tuple(reference["input_shape"]))
