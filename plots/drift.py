@@ -32,7 +32,7 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
         marker={"color": style.BLUE, "size": 8},
         line={"color": style.BLUE},
         hovertext=[
-            f"{m.month}: {say('drift.clips', count=m.scored)}<br>"
+            f"{m.month}: {_clips(m.scored)}<br>"
             + say("drift.median", median=f"{b:.2f}", low=f"{a:.2f}", high=f"{c:.2f}")
             for m, (a, b, c) in zip(scored, quartiles, strict=True)
         ],
@@ -61,6 +61,10 @@ def plot_drift(months: Sequence[Month]) -> go.Figure:
     if not known:
         figure.add_annotation(text=say("drift.too_few"), showarrow=False, xref="x2 domain", yref="y2", x=0.5, y=0)
     return figure
+
+
+def _clips(count: int) -> str:
+    return say("drift.one_clip") if count == 1 else say("drift.clips", count=count)
 
 
 def _whiskers(middle: Sequence[float], low: Sequence[float], high: Sequence[float]) -> dict[str, object]:

@@ -5,6 +5,8 @@ import os
 # Before anything else: libraries read these once, when they are imported.
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "ORT_DISABLE_TELEMETRY": "1"}
+# Two processes that run tests leave each other a core.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import secrets
 import shutil
@@ -12,11 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -27,6 +29,8 @@ from storage import open_database, upgrade
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 90
 POSTGRESQL = "TELLTALE_TEST_DATABASE_URL"
+TEMPLATE = f"telltale_template_{os.getpid()}"
+"""Each process that runs tests has its own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,30 @@ class Server:
     home: Path
     log: Path
     proxy: socket.socket
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    now: Any
+
+    def __call__(self) -> Any:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Of seconds since 1970."""
+    return Clock(time.time())
+
+
+def wait_for(claim: Callable[[], object], within_s: float = 90) -> None:
+    """Until the claim holds; what takes longer than `within_s`, even on a busy machine, never comes about."""
+    end = time.monotonic() + within_s
+    while not claim():
+        assert time.monotonic() < end, f"It did not come about within {within_s} s."
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")
@@ -102,12 +130,20 @@ def running(folder: Path, *, tree: Path = ROOT, **chosen: str) -> Iterator[Serve
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Connection]:
-    """A connection to the server that is lent to tests, where `telltale_template` has all tables."""
+    """A connection to the server that is lent to tests, where `TEMPLATE` has all tables."""
     address = os.environ.get(POSTGRESQL) or _absent(f"no PostgreSQL server; name one in {POSTGRESQL}")
     engine = open_database(address).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection, _database(connection, "telltale_template") as template:
+    with engine.connect() as connection, _database(connection, TEMPLATE) as template:
         upgrade(template)
         yield connection
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables, to be copied: making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("sqlite") / "telltale.db"
+    upgrade(f"sqlite:///{file}")
+    return file
 
 
 DATABASES = ["sqlite", "postgresql"]
@@ -124,12 +160,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     """What a fixture with `DATABASES` for its parameters yields."""
     if request.param == "sqlite":
-        address = f"sqlite:///{folder / 'data' / 'telltale.db'}"
-        upgrade(address)
-        yield address
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite'), folder / 'data')}"
     else:
         server = request.getfixturevalue("postgresql")
-        with _database(server, f"telltale_{secrets.token_hex(8)}", "TEMPLATE telltale_template") as address:
+        with _database(server, f"telltale_{secrets.token_hex(8)}", f"TEMPLATE {TEMPLATE}") as address:
             yield address
 
 

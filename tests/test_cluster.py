@@ -5,8 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,10 +34,9 @@ from jobs.exchange import Exchange, Mislaid
 from jobs.scan import scan
 from storage import ReportStore
 from tests import clips
-from tests.conftest import free_port, running
+from tests.conftest import free_port, running, wait_for
 
 MANIFEST = load_manifest()
-PATIENCE_S = 60
 MEMORY = 100 * 2**20
 """Of a node for what tasks hand each other."""
 
@@ -219,10 +217,3 @@ def approximately(plain: Any) -> Any:
         case list():
             return [approximately(value) for value in plain]
     return plain
-
-
-def wait_for(claim: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not claim():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from benchmarks.hostile import run
 from core.errors import InputError
 from core.settings import ROOT, Settings
 from preprocessing.video import Tally, decode, probe
+from tests.conftest import wait_for
 
 SETTINGS = Settings.from_env({})
 
@@ -62,13 +62,6 @@ def is_alive(process):
     return Path(f"/proc/{process}/stat").exists()
 
 
-def wait_until(holds, most_s=10):
-    end = time.monotonic() + most_s
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def readers(monkeypatch):
     """Those that are started during the test, in order."""
@@ -99,7 +92,7 @@ def test_where_the_program_that_readers_come_from_dies_another_is_started(tmp_pa
     readers[0].nursery.process.wait()
     with pytest.raises(InputError, match="had to be stopped"):
         list(frames)
-    wait_until(lambda: not is_alive(readers[0].process))
+    wait_for(lambda: not is_alive(readers[0].process))
     assert probe(path, name="", sha256="", settings=SETTINGS).frames == 200
 
 
@@ -113,7 +106,7 @@ def test_a_reader_is_told_nothing_of_the_apps_secrets_and_ends_when_the_app_does
         assert b"HF_TOKEN" not in Path(f"/proc/{process}/environ").read_bytes()
     app.kill()
     app.wait()
-    wait_until(lambda: not is_alive(reader) and not is_alive(nursery))
+    wait_for(lambda: not is_alive(reader) and not is_alive(nursery))
 
 
 READING = """

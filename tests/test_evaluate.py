@@ -112,20 +112,26 @@ def test_a_reading_that_was_stopped_is_asked_again(listing, monkeypatch, tmp_pat
     assert np.isfinite(ask([subject], [ORIGINAL], [chosen], tmp_path, Settings())[ORIGINAL].overall(WEIGHTS)).all()
 
 
-def test_a_cache_is_scored_as_the_clips_it_was_made_from(listing, results, tmp_path):
+def test_a_cache_is_scored_as_the_clips_it_was_made_from(listing, tmp_path):
     clips = [replace(s.sample, split="test") for s in read_subjects(str(listing), None)][:3]
-    order = prepare.Order(tmp_path / "cache", ("landmarks", "canvas"), 16, "facemesh", Settings())
+    order = prepare.Order(tmp_path / "cache", ("landmarks", "canvas", "cues"), 16, "facemesh", Settings())
     write_about(order.cache, {"frames_per_video": 16})
     write_index(order.cache, [(sample, prepare.make(sample, order).made) for sample in clips])
     subjects = read_subjects(str(order.cache), None)
-    chosen = [c for c in choices(MANIFEST, Settings()) if c.weights.id in (WEIGHTS, OTHER, "compact/telltale/eyes")]
-    found = ask(subjects, [ORIGINAL], chosen, tmp_path / "answers", Settings())[ORIGINAL]
-    seen = json.loads((results / "evaluation.json").read_text())["clips"]
-    for id in (WEIGHTS, OTHER):
-        assert found.overall(id) == pytest.approx([clip["scores"][id] for clip in seen[:3]], abs=1e-6)
+    compact = "compact/telltale/eyes"
+    offered = {c.weights.id: c for c in choices(MANIFEST, Settings())}
+    found, seen = (
+        ask(of, [ORIGINAL], [offered[id] for id in (WEIGHTS, OTHER, compact)], tmp_path / name, Settings())[ORIGINAL]
+        for name, of in (("cache_answers", subjects), ("clip_answers", [*map(Subject, clips)]))
+    )
+    for id in (WEIGHTS, OTHER, compact):
+        assert np.isfinite(seen.overall(id)).all()
+        assert found.overall(id) == pytest.approx(seen.overall(id), abs=1e-6)
     less = replace(subjects[0].prepared, made=replace(subjects[0].prepared.made, kinds=("landmarks",)))
-    assert replace(subjects[0], prepared=less).content != subjects[0].content, "asked anew once there is more to see"
-    assert all("evaluate from the clips" in said.reason for said in found.said["compact/telltale/eyes"])
+    poorer = replace(subjects[0], prepared=less)
+    assert poorer.content != subjects[0].content, "asked anew once there is more to see"
+    found = ask([poorer], [ORIGINAL], [offered[compact]], tmp_path / "poorer", Settings())[ORIGINAL]
+    assert "evaluate from the clips" in found.said[compact][0].reason
 
 
 def test_what_is_no_data_is_refused_in_words(tmp_path, listing, capsys):

@@ -1,10 +1,13 @@
-"""Every network gives the numbers of its authors' code, stage by stage, in torch and in ONNX Runtime.
+"""Every network gives the numbers of its authors' code, stage by stage, in torch and, where the app runs it there, in
+ONNX Runtime.
 
 `tests/golden` holds those numbers; weights and inputs are drawn from their names (`benchmarks/seeded.py`).
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +19,8 @@ import torch
 from torch import nn
 
 from benchmarks.seeded import golden, seeded_input, seeded_state, seeded_tensor
-from detectors.engines import write_onnx
+from detectors import engines
+from detectors.engines import has_int8, write_onnx
 from detectors.networks import load_checkpoint
 
 Run = Callable[[torch.Tensor], list[np.ndarray]]
@@ -57,19 +61,43 @@ class Engine:
         staged = Stages(network, parts).eval()
         if self.name == "torch":
             return lambda x: [output.numpy() for output in torch.inference_mode()(staged)(x)]
-        file = self.folder / "network.onnx"
-        write_onnx(staged, example, file, free)
-        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        write_onnx(staged, example, self._file, free)
+        return self._load()
+
+    def in_8_bits(self) -> Run:
+        """What was opened last, as the app makes it faster; one input at a time."""
+        engines._to_int8(self._file)
+        return self._load()
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "network.onnx"
+
+    def _load(self) -> Run:
+        session = onnxruntime.InferenceSession(self._file, providers=["CPUExecutionProvider"])
         return lambda x: session.run(None, {session.get_inputs()[0].name: x.numpy()})
 
     def run(self, network: nn.Module, x: torch.Tensor, parts: Sequence[str] = ()) -> list[np.ndarray]:
         return self.open(network, x, parts)(x)
 
 
-@pytest.fixture(params=[("torch", 1e-5), ("onnx", 5e-5)], ids=["torch", "onnx"])
+TORCH, ONNX = ("torch", 1e-5), ("onnx", 5e-5)
+
+
+@pytest.fixture(params=[TORCH, ONNX], ids=["torch", "onnx"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with TemporaryDirectory() as folder:  # not pytest's, which would keep gigabytes from run to run
         yield Engine(*request.param, Path(folder))
+    gc.collect()  # a network and its hooks hold each other, for gigabytes
+
+
+State = dict[str, torch.Tensor]
+
+
+@lru_cache(maxsize=1)
+def drawn(name: str) -> State:
+    """Seeded weights, which tests that follow each other share and nobody writes into."""
+    return seeded_state(name)
 
 
 def error(ours: np.ndarray, reference: np.ndarray) -> float:
@@ -94,15 +122,16 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
-def damped(state: dict[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
+def damped(state: State, factor: float) -> State:
     """Every normalisation made weaker: plain seeded weights drive deep networks to logits of up to 1e6."""
     return {key: tensor * factor if key.endswith("running_var") else tensor for key, tensor in state.items()}
 
 
+@pytest.mark.parametrize("engine", [TORCH], ids=["torch"], indirect=True)
 def test_lrnet_equals_its_reference(engine: Engine) -> None:
-    reference, network = golden("lrnet_seeded"), load_checkpoint("lrnet", seeded_state("lrnet"))
+    reference, network = golden("lrnet_seeded"), load_checkpoint("lrnet", drawn("lrnet"))
     points = seeded_input("lrnet", (4, 60, 136))
-    run = engine.open(network, points, ["dense.0", "dense.1"], free=(0, 1))
+    run = engine.open(network, points, ["dense.0", "dense.1"])
     last, residual, logits = run(points)
     *_, difference = run(points.diff(dim=1))
     for name, ours in {
@@ -116,10 +145,15 @@ def test_lrnet_equals_its_reference(engine: Engine) -> None:
         assert error(ours, reference[name]) < engine.tolerance, name
 
 
-@pytest.mark.parametrize("layout", ["xception", "xception_ffpp_full", "xception_deepfakebench"])
 @pytest.mark.parametrize(("weights", "factor"), [("", 1), ("damped_", 3)], ids=["", "damped"])
+@pytest.mark.parametrize(
+    ("engine", "layout"),
+    [(TORCH, "xception"), (TORCH, "xception_ffpp_full"), (TORCH, "xception_deepfakebench"), (ONNX, "xception")],
+    ids=["torch", "torch-ffpp_full", "torch-deepfakebench", "onnx"],
+    indirect=["engine"],
+)
 def test_xception_equals_its_reference(engine: Engine, layout: str, weights: str, factor: float) -> None:
-    reference, network = golden(layout), load_checkpoint("xception", damped(seeded_state(layout), factor))
+    reference, network = golden(layout), load_checkpoint("xception", damped(drawn(layout), factor))
     faces = seeded_input(layout, tuple(reference["input_shape"]))
     *stages, logits = engine.run(network, faces, reference["stage_names"].tolist())
     for name, ours in {
@@ -139,8 +173,8 @@ def test_xception_equals_its_reference(engine: Engine, layout: str, weights: str
     ("weights", "factor", "sides"), [("", 1, (300, 256)), ("amplified_", 32, (300, 256, 200))], ids=["", "amplified"]
 )
 def test_capsule_equals_its_reference(engine: Engine, weights: str, factor: float, sides: tuple[int, ...]) -> None:
-    reference, state = golden("capsule"), seeded_state("capsule")
-    state["routing_stats.route_weights"] *= factor  # squashing crushes the votes of plain seeded weights
+    reference, state, key = golden("capsule"), drawn("capsule"), "routing_stats.route_weights"
+    state = state | {key: state[key] * factor}  # squashing crushes the votes of plain seeded weights
     parts = [f"vgg_ext.vgg_1.{n}" for n in (4, 9, 18)] + [f"fea_ext.capsules.0.{n}" for n in (2, 5, 6, 8, 11)]
     faces = {side: seeded_input(f"capsule{size_of(side)}", (2, 3, side, side)) for side in sides}
     run = engine.open(load_checkpoint("capsule", state), faces[300], [*parts, "fea_ext"], free=(0, 2, 3))
@@ -175,7 +209,7 @@ def size_of(side: int) -> str:
     ids=["", "damped", "truerange"],
 )
 def test_dsp_fwa_equals_its_reference(engine: Engine, weights: str, factor: float, reach: float) -> None:
-    reference, network = golden("dsp_fwa"), load_checkpoint("dsp_fwa", damped(seeded_state("dsp_fwa"), factor))
+    reference, network = golden("dsp_fwa"), load_checkpoint("dsp_fwa", damped(drawn("dsp_fwa"), factor))
     parts = [f"resnet.resnet.{name}" for name in reference["stage_names"][:-1]] + ["pyramid"]
     *stages, logits = engine.run(network, seeded_input("dsp_fwa", (2, 3, 224, 224), -reach, reach), parts)
     for name, ours in {
@@ -192,13 +226,13 @@ def test_dsp_fwa_equals_its_reference(engine: Engine, weights: str, factor: floa
 
 
 def test_dsp_fwa_reads_faces_of_200_px(engine: Engine) -> None:
-    network = load_checkpoint("dsp_fwa", damped(seeded_state("dsp_fwa"), 2))
+    network = load_checkpoint("dsp_fwa", damped(drawn("dsp_fwa"), 2))
     (logits,) = engine.run(network, seeded_input("dsp_fwa_200", (2, 3, 200, 200)))
     assert error(logits, golden("dsp_fwa")["bida200_damped_logits"]) < engine.tolerance
 
 
 def test_laa_net_equals_its_reference(engine: Engine) -> None:
-    reference, network = golden("laa_net"), load_checkpoint("laa_net", seeded_state("laa_net"))
+    reference, network = golden("laa_net"), load_checkpoint("laa_net", drawn("laa_net"))
     noise = seeded_input("laa_net", (2, 3, 384, 384))
     blocks = seeded_input("laa_net_blocks", (2, 3, 12, 12)).repeat_interleave(32, 2).repeat_interleave(32, 3)
     parts = [f"_blocks.{number}" for number in (1, 5, 9, 21, 31)] + ["_bn1"]
@@ -230,12 +264,12 @@ def test_laa_net_equals_its_reference(engine: Engine) -> None:
 
 
 def test_lipforensics_equals_its_reference(engine: Engine) -> None:
-    reference, network = golden("lipforensics"), load_checkpoint("lipforensics", seeded_state("lipforensics"))
+    reference, network = golden("lipforensics"), load_checkpoint("lipforensics", drawn("lipforensics"))
     mouths = seeded_input("lipforensics", (2, 1, 25, 88, 88))
     run = engine.open(network, mouths, ["frontend3D", "trunk", "tcn.mb_ms_tcn"], free=(0, 2))
     *stages, logit, contributions, weights = run(mouths)
     longer = run(seeded_input("lipforensics_T30", (1, 1, 30, 88, 88)))[-3]
-    bias = seeded_state("lipforensics")["tcn.tcn_output.bias"].item()
+    bias = drawn("lipforensics")["tcn.tcn_output.bias"].item()
     shorter = [contributions[0].sum(), contributions[1, :20].sum() * 25 / 20]
     for name, ours in {
         "logit": logit,
@@ -252,7 +286,7 @@ def test_lipforensics_equals_its_reference(engine: Engine) -> None:
 
 def test_lipforensics_with_attention_equals_its_reference(engine: Engine) -> None:
     name = "lipforensics_attention"
-    reference, network = golden(name), load_checkpoint(name, seeded_state(name))
+    reference, network = golden(name), load_checkpoint(name, drawn(name))
     mouths = seeded_input("lipforensics", (2, 1, 25, 88, 88))
     parts = ["frontend3D", "trunk", "tcn.mb_ms_tcn", "tcn.attention_net"]
     *stages, scores, logit, contributions, weights = engine.run(network, mouths, parts)
@@ -285,7 +319,7 @@ def lip_samples(stages: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 @torch.inference_mode()
 def test_attention_alone_equals_its_reference_and_without_scores_is_the_mean() -> None:
-    reference, state = golden("lipforensics_attention"), seeded_state("lipforensics_attention")
+    reference, state = golden("lipforensics_attention"), drawn("lipforensics_attention")
     network = load_checkpoint("lipforensics_attention", state)
     features = seeded_input("lipforensics_attention_features", (2, 25, 768))
     logit, _, weights = network.tcn.read_out(features)
@@ -296,22 +330,28 @@ def test_attention_alone_equals_its_reference_and_without_scores_is_the_mean() -
         "head_logit_f64": logit,
     }.items():
         assert error(ours.numpy(), reference[name]) < 1e-5, name
-    for leaf in ("weight", "bias"):
-        state[f"tcn.attention_net.2.{leaf}"].zero_()
-    logit, *_ = load_checkpoint("lipforensics_attention", state)(seeded_input("lipforensics", (2, 1, 25, 88, 88)))
+    last = {key: state[key] * 0 for key in ("tcn.attention_net.2.weight", "tcn.attention_net.2.bias")}
+    logit, *_ = load_checkpoint("lipforensics_attention", state | last)(
+        seeded_input("lipforensics", (2, 1, 25, 88, 88))
+    )
     assert error(logit.numpy(), reference["logit_zero_scores_f64"]) < 1e-4
 
 
-def test_gend_equals_its_reference(engine: Engine) -> None:
-    reference, network = golden("gend"), load_checkpoint("gend", seeded_state("gend"))
+def test_gend_equals_its_reference_and_in_8_bits_stays_within_what_half_precision_may_cost(engine: Engine) -> None:
+    reference, network = golden("gend"), load_checkpoint("gend", drawn("gend"))
     tower, bias = "feature_extractor.vision_model", network.get_parameter("model.linear.bias").detach().numpy()
     layers = [f"{tower}.encoder.layers.{number}" for number in range(24)]
     norms = [f"{tower}.{name}" for name in ("pre_layrnorm", "post_layernorm")]
     parts = [f"{tower}.embeddings.patch_embedding", f"{tower}.embeddings", norms[0], *layers, norms[1]]
-    *stages, logits = engine.run(network, seeded_input("gend", (2, 3, 224, 224)), parts)
+    faces = seeded_input("gend", (2, 3, 224, 224))
+    *stages, logits = engine.run(network, faces, parts)
     feature = stages[-1]
     norm = np.linalg.norm(feature, axis=1)
-    scaled = (logits - bias) * reference["head_scale"] + bias
+
+    def scaled(logits: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (logits - bias) * reference["head_scale"] + bias
+        return scaled
+
     for name, ours in {
         "logits": logits,
         "logits_f64": logits,
@@ -323,12 +363,15 @@ def test_gend_equals_its_reference(engine: Engine) -> None:
         "cls_first8": np.stack([tokens[:, 0, :8] for tokens in stages[1:-1]]),
     }.items():
         assert error(ours, reference[name]) < engine.tolerance, name
-    for name, ours in {"scaled_logits": scaled, "scaled_logits_f64": scaled, "scaled_prob": softmax(scaled)}.items():
+    strong = scaled(logits)
+    for name, ours in {"scaled_logits": strong, "scaled_logits_f64": strong, "scaled_prob": softmax(strong)}.items():
         assert error(ours, reference[name]) < 1e-4, name
     assert stage_error(stages, reference["stage_mean_std_absmax"]) < engine.tolerance
-
-
-State = dict[str, torch.Tensor]
+    if engine.name == "onnx" and has_int8():
+        run = engine.in_8_bits()
+        rounded = np.concatenate([run(face[None])[-1] for face in faces])
+        assert (rounded != logits).any()
+        np.testing.assert_allclose(softmax(scaled(rounded)), reference["scaled_prob"], atol=2e-2)
 
 
 @pytest.mark.parametrize(
@@ -343,18 +386,18 @@ State = dict[str, torch.Tensor]
     ],
 )
 def test_a_checkpoint_may_be_laid_out_as(published: Callable[[State], Mapping[str, Any]]) -> None:
-    state = seeded_state("capsule")
+    state = drawn("capsule")
     assert_same(load_checkpoint("capsule", published(state)), load_checkpoint("capsule", state))
 
 
 def test_xception_may_have_flat_pointwise_weights_and_a_head_called_fc() -> None:
-    state = seeded_state("xception")
+    state = drawn("xception")
     flat = {k.replace("last_linear", "fc"): v.flatten(1) if "pointwise" in k else v for k, v in state.items()}
     assert_same(load_checkpoint("xception", flat), load_checkpoint("xception", state))
 
 
 def test_capsule_needs_the_trunk_that_its_authors_leave_out_and_takes_it_from_imagenet() -> None:
-    state = seeded_state("capsule")
+    state = drawn("capsule")
     alone = {key: tensor for key, tensor in state.items() if not key.startswith("vgg_ext.")}
     with pytest.raises(ValueError, match=r"missing: vgg_ext\.vgg_1\.0\.bias"):
         load_checkpoint("capsule", alone)
@@ -375,7 +418,7 @@ def test_a_file_that_is_not_the_network_is_refused_by_the_names_of_its_tensors()
 
 def test_attention_is_never_scored_with_stock_weights() -> None:
     with pytest.raises(ValueError, match=r"missing: tcn\.attention_net"):
-        load_checkpoint("lipforensics_attention", seeded_state("lipforensics"))
+        load_checkpoint("lipforensics_attention", drawn("lipforensics"))
 
 
 def assert_same(ours: nn.Module, expected: nn.Module) -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -24,6 +23,7 @@ from core.settings import ROOT, Settings
 from detectors.texture import on_canvas
 from preprocessing.calibration import GRID_PX
 from preprocessing.video import Tally, decode
+from tests.conftest import wait_for
 from training import calibrate, prepare
 from training.landmark_files import Found, read_lrnet, read_openface
 from training.prepared import load
@@ -97,10 +97,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         shutil.copy(first, folder / f"anna_{i}.mp4")
     command = [sys.executable, "-m", "training.prepare", "faces", str(folder), "--out", str(cache), "--workers", "1"]
     running = subprocess.Popen([*command, "--kinds", "landmarks"], cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while not ((cache / "log.csv").exists() and len(rows(cache / "log.csv")) >= 2):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: (cache / "log.csv").exists() and len(rows(cache / "log.csv")) >= 2)
     workers = children(running.pid)
     assert workers
     running.send_signal(signal.SIGKILL)
@@ -110,9 +107,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     with (cache / "log.csv").open("a") as stream:
         stream.write("2026-01-01 00:00:00,anna_4.mp4,landm")
     (cache / "landmarks" / "x.partial").touch()
-    while any(os.path.exists(f"/proc/{pid}") for pid in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
     done = run(*command[2:], "--kinds", "landmarks")
     assert "5 found, 0 missing, 0 failed, 5 done" in done.stderr
     after = rows(cache / "log.csv")

@@ -14,6 +14,7 @@ from detectors.cues import CANVAS
 from preprocessing.cropping import Look
 from preprocessing.profile import InputProfile
 from preprocessing.reading import read_tracks
+from training.evaluate.scores import crops_for
 from training.layouts.sample import Sample, groups
 from training.prepared import KINDS, RULES, Made, load, look_of, write_about, write_index, write_track
 
@@ -45,8 +46,10 @@ def test_what_is_kept_reads_back_as_the_app_saw_it(tmp_path):
     assert prepared.sample.identity == "x+y"
     assert prepared.made.kinds == KINDS
 
-    mouth, middle = prepared.faces("mouth"), track.crops[serving]
-    assert np.array_equal(mouth.crops.images[:, 4:92, 4:92], middle.images)
+    middle, held = track.crops[serving], crops_for(serving, prepared)
+    assert np.array_equal(held.index, middle.index)
+    assert np.array_equal(held.images, middle.images)
+    np.testing.assert_allclose(held.to_frame, middle.to_frame, rtol=1e-5)
     canvas = prepared.faces("canvas")
     assert len(canvas) == 4
     masks = canvas.masks(0)

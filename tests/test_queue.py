@@ -407,5 +407,6 @@ def test_a_picked_threshold_moves_its_band_only_and_is_put_in_force_for_the_next
 def test_the_overview_escapes_names_and_draws_even_nothing():
     cases = [replace(c, rulings=((TAG, c.decision), ("bert", c.decision))) for c in decided(30, 30)]
     assert TAG not in agreements(cases, cases, BANDS)
+    assert "1 clip whose decision stands" in agreements(cases[:1], cases[:1], BANDS)
     assert "too few" in agreements([], [], BANDS)
     assert json.loads(plot_drift([]).to_json())["layout"]["annotations"]

@@ -20,7 +20,7 @@ from storage.audit import AuditLog
 from storage.database import open_database
 from storage.media import Media
 from storage.reviews import COUNTED, Order, Page, ReviewStore, Wanted
-from tests.conftest import DATABASES, new_database
+from tests.conftest import DATABASES, Clock, new_database
 from tests.test_storage import BARE, REPORT
 
 ANNA, BERT = User("anna", Role.REVIEWER), User("bert", Role.REVIEWER)
@@ -30,17 +30,9 @@ SYN = "SYN-1"
 ID = REPORT.id
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 5, 6, 7, 8, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(datetime(2026, 5, 6, 7, 8, tzinfo=UTC))
 
 
 def opened(url: str, clock: Clock, **chosen: str) -> ReviewStore:

@@ -23,7 +23,7 @@ from core.types import Options, Progress, Report
 from jobs.scan import INTERRUPTED, SCANNER, SOME_FAILED, listed, scan
 from storage import ReportStore, upgrade
 from tests import clips
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_for
 from tests.test_storage import REPORT
 
 ALL = Options(())
@@ -188,9 +188,7 @@ def test_a_scan_that_is_killed_goes_on_where_it_was(tmp_path):
         return subprocess.Popen(command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     first = begin()
-    end = time.monotonic() + PATIENCE_S
-    while not store.history(owner=None).total and time.monotonic() < end and first.poll() is None:
-        time.sleep(0.05)
+    wait_for(lambda: store.history(owner=None).total or first.poll() is not None)
     first.kill()
     first.communicate()
     kept = {row.id for row in store.history(owner=None).rows}

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from core.errors import AppError
 from storage import prepare
 from storage.webhooks import Webhooks
 from tests import clips
-from tests.conftest import POSTGRESQL, free_port, new_database, running
+from tests.conftest import POSTGRESQL, free_port, new_database, running, wait_for
 from tests.test_rights import log_in, shell
 
 TYPED, MISTYPED = "a password of nobody else", "a password that was mistyped"
@@ -59,11 +58,8 @@ def test_no_secret_and_no_name_of_a_file_is_logged(database, tmp_path, monkeypat
         call(report["id"], "pdf", api_name="/report")
         with pytest.raises(Exception, match="not a video"):
             call(handle_file(clips.text(tmp_path / "private name.mov")), api_name="/analyze")
-        written, end = server.log, time.monotonic() + 20
-        while "did not get delivery" not in written.read_text() and time.monotonic() < end:
-            time.sleep(0.1)
-    logged = written.read_text()
-    assert "did not get delivery" in logged
+        wait_for(lambda: "did not get delivery" in server.log.read_text())
+    logged = server.log.read_text()
     assert "analysis" in logged.lower()
     told = [TYPED, MISTYPED, OF_DATABASE, key, stray, token, signing, visitor, *session.values(), "private name"]
     assert not [secret for secret in told if secret in logged]

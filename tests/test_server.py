@@ -14,7 +14,7 @@ from gradio_client import Client, handle_file
 
 from preprocessing.regions import REGIONS
 from tests import clips
-from tests.conftest import ROOT, Server
+from tests.conftest import ROOT, Server, wait_for
 
 Call = Callable[..., Any]
 
@@ -275,9 +275,8 @@ def test_cancelling_ends_the_work_of_the_real_pipeline(server: Server, tmp_path:
     long = clips.good(tmp_path / "long.mp4", 1500)
     client = Client(server.url, verbose=False, analytics_enabled=False)
     job = client.submit(handle_file(str(long)), api_name="/analyze")
-    while "Following" not in json.dumps(job.outputs()):
-        assert not job.done()
-        time.sleep(0.05)
+    wait_for(lambda: "Following" in json.dumps(job.outputs()) or job.done())
+    assert not job.done()
     job.cancel()
     time.sleep(1)
     assert not list((server.data / "uploads").rglob("*.mp4"))

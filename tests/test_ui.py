@@ -43,7 +43,7 @@ from detectors import choices
 from jobs.worker import follow
 from preprocessing.video import Claim
 from storage import History, HistoryRow, JobStore, ReportStore, upgrade
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, free_port, wait_for
 from ui import build, launch_options
 from ui.about import about as about_text
 from ui.document import Format, write_document
@@ -211,9 +211,7 @@ def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipel
     visit.close()
     assert not list(desk.settings.uploads.iterdir())
     assert not list(desk.settings.jobs.iterdir())
-    while pipeline.stopped_at is None and time.monotonic() < left + 5:
-        time.sleep(0.01)
-    assert pipeline.stopped_at is not None
+    wait_for(lambda: pipeline.stopped_at)
     assert pipeline.stopped_at - left < 1
 
 
@@ -487,14 +485,11 @@ def test_a_program_that_cancels_stops_the_work_within_a_second(page, pipeline, d
     job = Client(page, verbose=False, analytics_enabled=False).submit(
         handle_file(str(tmp_path / "clip.mp4")), api_name="/analyze"
     )
-    while not pipeline.asked:
-        time.sleep(0.05)
+    wait_for(lambda: pipeline.asked)
     assert not job.done()
     cancelled = time.monotonic()
     job.cancel()
-    while pipeline.stopped_at is None and time.monotonic() < cancelled + 5:
-        time.sleep(0.01)
-    assert pipeline.stopped_at is not None
+    wait_for(lambda: pipeline.stopped_at)
     assert pipeline.stopped_at - cancelled < 1
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
@@ -505,14 +500,10 @@ def test_a_program_that_is_cut_off_stops_the_work(page, pipeline, desk, tmp_path
     code = "import sys; from gradio_client import Client, handle_file as file; _, url, clip = sys.argv\n"
     code += "Client(url).predict(file(clip), api_name='/analyze')"
     program = subprocess.Popen([sys.executable, "-c", code, page, str(tmp_path / "clip.mp4")])
-    while not pipeline.asked:
-        time.sleep(0.05)
+    wait_for(lambda: pipeline.asked)
     program.kill()
     program.wait()
-    end = time.monotonic() + 20
-    while pipeline.stopped_at is None and time.monotonic() < end:
-        time.sleep(0.05)
-    assert pipeline.stopped_at is not None
+    wait_for(lambda: pipeline.stopped_at)
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
 

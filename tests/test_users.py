@@ -13,23 +13,10 @@ from storage import upgrade, users
 from storage.attempts import BY_ADDRESS, BY_NAME, WINDOW_S, TooManyAttempts
 from storage.database import open_database
 from storage.users import UserStore
+from tests.conftest import Clock
 
 QUICKLY = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD, OTHER = "correct horse battery", "staple of another kind"
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from storage.media import Media
 from storage.outbox import tell_analysed, tell_decided
 from storage.sender import Sender, Undelivered, deliver, is_public
 from storage.webhooks import Delivery, Webhooks, main
+from tests.conftest import wait_for
 from tests.test_storage import REPORT
 
 WAIT_S = 10
@@ -95,13 +96,6 @@ def tell(database_url: str, times: int = 1) -> None:
 def attempt(url: str, *, private: bool) -> None:
     delivery = Delivery("d", "h", url, "secret", "analysed", "{}", is_last=False, until=0.0)
     asyncio.run(deliver(delivery, httpx.create_ssl_context(), private=private, limit_s=5.0))
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
 
 
 def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(database_url, webhooks, receiver, send):

@@ -137,13 +137,14 @@ def agreements(cases: Sequence[Case], ruled: Sequence[Case], bands: Bands) -> Ma
     }
     hint = say("quality.agree_hint", least=MIN_PAIRS, threshold=f"{bands.some_signs:g}")
     columns = [say("quality.who"), say("quality.pairs"), say("quality.same"), say("quality.kappa")]
-    counts = confusion(cases)
+    counts, total = confusion(cases), len(cases)
+    standing = say("quality.one_standing") if total == 1 else say("quality.standing", count=total)
     heads = [say("queue.methods_say"), *(named("decisions", decision) for decision in Decision)]
     rows = [[band_name(label), *(counts[label][decision] for decision in Decision)] for label in Label]
     return (
         titled(say("quality.agree"), hint)
         + table(columns, [[who, *_agreed(a)] for who, a in told.items()])
-        + titled(say("quality.by_band"), say("quality.standing", count=len(cases)))
+        + titled(say("quality.by_band"), standing)
         + table(heads, rows, bands=list(Label))
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.errors import InputError, NotApplicable, NotNow
 from core.settings import Settings
-from core.types import Options, Thoroughness, Track
+from core.types import Crops, Options, Thoroughness, Track
 from core.weights import MANIFEST, Weights, load_manifest
 from detectors import Choice, choices, looks_of, open_detector
 from detectors.engines import device, limit_threads
@@ -22,7 +22,7 @@ from preprocessing.reading import read_tracks
 from training.clips import most_in_view
 from training.evaluate.data import Subject
 from training.out_of_fold import ORIGINAL
-from training.prepared import RULES, SEQUENCES, Prepared
+from training.prepared import RULES, Prepared, look_of
 from training.resumed import PASSING, answers, code
 
 CACHE_FORMAT = 1
@@ -162,15 +162,31 @@ def _track(question: Question, chosen: Sequence[Choice]) -> Track:
             raise InputError("No face was found.")
         return most_in_view(tracks)
     # Under the detector's own look: a cache may hold more frames of each than are asked for here.
-    return replace(
-        prepared.track(), crops={look: prepared.faces(k).crops for look in looks for k in _kinds(look, prepared)}
-    )
+    held = {look: crops_for(look, prepared) for look in looks}
+    return replace(prepared.track(), crops={look: crops for look, crops in held.items() if crops is not None})
 
 
-def _kinds(look: Look, prepared: Prepared) -> list[str]:
-    """The kind of crops in the cache that is cut as this look asks, if there is one."""
-    single = look.run == 1 and look.frames is not None
-    return [kind for kind in prepared.made.kinds if single and kind not in SEQUENCES and RULES.get(kind) == look.rule]
+def crops_for(look: Look, prepared: Prepared) -> Crops | None:
+    """Of all the frames that a cache holds, the crops as this look asks for them, if any were cut so."""
+    for kind in prepared.made.kinds:
+        if kind not in RULES:
+            continue
+        held = look_of(kind, prepared.frames_per_video)
+        alike = (held.run, held.frames is None) == (look.run, look.frames is None)
+        if alike and held.rule == look.rule:
+            return prepared.faces(kind).crops
+        if alike and kind == "mouth" and held.rule.name == look.rule.name:
+            return _middle(prepared.faces(kind).crops, look.rule.size_px)
+    return None
+
+
+def _middle(crops: Crops, side: int) -> Crops:
+    """Of each crop the middle; this side is cut of the same pixels, whatever the side (`preprocessing.alignment`)."""
+    off = (crops.images.shape[1] - side) // 2
+    inner = slice(off, off + side)
+    to_frame = crops.to_frame.copy()
+    to_frame[:, :, 2] += off * to_frame[:, :, :2].sum(axis=2)
+    return Crops(crops.index, crops.images[:, inner, inner], to_frame)
 
 
 def _lacking(question: Question, choice: Choice, track: Track) -> str:
