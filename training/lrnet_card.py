@@ -277,7 +277,8 @@ def _training(results: Results) -> str:
         "made part of the first layer. Both classes are drawn equally often, sources by the root of their number of "
         "clips; with *labels of a source alike*, three draws of four come from sources that have both labels, and in "
         "each of these both are drawn equally often, so that the source cannot be learned in place of the "
-        "manipulation.",
+        "manipulation; with *groups alike*, every source is drawn as often as any other of its label; with *worst "
+        "groups most*, the loss weighs sources and labels by how badly they fare (group DRO).",
         f"Every whole clip, genuine or not, is read in these forms: {forms}; mini-clips, which are small "
         f"already, in {', '.join(f'`{name}`' for name in MORE_FORMS)}. Blocks begin at any frame and are mirrored half "
         "of the time.",

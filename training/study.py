@@ -5,9 +5,10 @@
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs those of texture and of LRNet.
-Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with scores for
-`benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run goes on.
+The studies are `texture`, `frames`, `fine`, `lrnet`, `compact`, `stack`, and `verdict`, which needs those of texture
+and LRNet. Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with
+scores for `benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run
+goes on.
 """
 
 import argparse
@@ -32,8 +33,8 @@ from core.settings import Settings
 from core.types import Track
 from core.weights import load_manifest
 from detectors.cues import runs
+from detectors.networks.texture import WIDTH, Trunk
 from detectors.networks.texture import Texture as Network
-from detectors.networks.texture import Trunk
 from detectors.texture import on_canvas, picture
 from preprocessing.regions import REGIONS
 from training import compact, cues, lrnet, texture
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 FORMS = (ORIGINAL, WORSE)
 NOW = texture.Recipe(200, "against", "synthesis")
 """The bundled recipe."""
+COMPACT = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
+"""The bundled one, too."""
 FAMILIES = ("face_swap", "reenactment", "talking_head", "lip_sync")
 
 
@@ -87,12 +90,12 @@ class Data:
 
 
 def study_texture(data: Data) -> str:
-    """Losses and rows, each with several seeds of the fakes and of the trunk."""
+    """Losses and rows; the bundled recipe also with further seeds of the fakes and of the trunk."""
     recipes = [replace(NOW, rows=rows, loss=loss) for rows in texture.ROWS for loss in ("weighed", "groups", "worst")]
     raw: dict[str, list[np.ndarray]] = {}
     for seed in range(texture.SEED, texture.SEED + data.seeds):
         samples = cache(partial(sample, data, seed))
-        for recipe in recipes:
+        for recipe in recipes if seed == texture.SEED else [NOW]:
             file = f"texture {recipe.rows} {recipe.loss} {seed}"
             found = data.once(file, partial(judge, data.labels, recipe, samples))
             raw.setdefault(f"fitted to {recipe.rows}, {LOSSES[recipe.loss]}", []).append(found)
@@ -145,8 +148,12 @@ def sample(data: Data, seed: int) -> tuple[Samples, np.ndarray]:
 
 def study_frames(data: Data) -> str:
     """The bundled recipe on every frame of every run, and what changes within runs."""
-    samples, _ = sample(data, texture.SEED)
-    frames = every_frame(data, samples)
+    trunk = trunk_of(data, texture.SEED, {})
+    pictures = texture.kept(
+        data.cache / f"study_made_{texture.SEED}.npz", partial(texture.make, data.clips, data.faces, data.cache)
+    )
+    made = texture.rows_made({n: texture.features(trunk, of) for n, of in pictures.items()}, pictures, data.labels)
+    frames = every_frame(data, trunk)
     fold = share_out(data.labels.group, data.labels.fake.astype(int))
     pools: dict[str, Callable[[np.ndarray], float]] = {
         f"mean of {MOST_FRAMES} frames (now)": lambda said: said[:MOST_FRAMES, 0].mean(),
@@ -159,9 +166,9 @@ def study_frames(data: Data) -> str:
     raw = {name: np.full((1, len(fold), len(REGIONS)), np.nan) for name in pools}
     view = texture.VIEWS.index(NOW.view)
     for held_out in range(FOLDS):
-        allowed = np.ones(samples.made.group.max() + 1, bool)
+        allowed = np.ones(made.group.max() + 1, bool)
         allowed[data.labels.group[fold == held_out]] = False
-        rows = texture.rows_of(NOW.rows, samples.clips, samples.made, allowed)
+        rows = texture.rows_of(NOW.rows, made, made, allowed)
         for region in range(len(REGIONS)):
             weight, bias = texture.fit(rows, view, region)
             for i in np.flatnonzero(fold == held_out):
@@ -176,7 +183,7 @@ def study_frames(data: Data) -> str:
     for loss, name in LOSSES.items():
         said = np.full((1, len(fold), len(REGIONS)), np.nan)
         recipe = replace(NOW, rows="clips", loss=loss)
-        (said[0, known],) = texture.cross_validate(recipe, [changes[known]], own, samples.made, fold[known])
+        (said[0, known],) = texture.cross_validate(recipe, [changes[known]], own, made, fold[known])
         raw[f"changes from frame to frame, fitted to clips, {name}"] = said
     plain, moving = (raw[name][0].mean(axis=1) for name in (next(iter(pools)), [*raw][-3]))
     beside = texture.stacked({"now": plain, "changes": moving}, data.labels.fake, data.labels.group)
@@ -184,16 +191,15 @@ def study_frames(data: Data) -> str:
     return table({name: [found] for name, found in raw.items()}, data.labels)
 
 
-def every_frame(data: Data, samples: Samples) -> list[np.ndarray]:
+def every_frame(data: Data, trunk: Trunk) -> list[np.ndarray]:
     """What is found in every frame of every run of each clip: float32 (runs, RUN, 5, 2, WIDTH)."""
-    trunk = trunk_of(data, texture.SEED, {})
     found = []
     for i in tqdm(range(len(data.clips)), desc="frames", mininterval=10):
 
         def work(i: int = i) -> np.ndarray:
             track = data.track(i, ORIGINAL)
             if track is None:
-                return np.empty((0, 1, *samples.seen.shape[1:]), np.float32)
+                return np.empty((0, 1, len(REGIONS), len(texture.VIEWS), WIDTH), np.float32)
             crops = track.crops[LOOK]
             run = np.stack(runs(track, crops))
             faces = (
@@ -201,7 +207,7 @@ def every_frame(data: Data, samples: Samples) -> list[np.ndarray]:
                 for k in run.ravel()
             )
             pictures = texture.gathered([(*picture(face.image, face.landmarks), i) for face in faces])
-            return texture.features(trunk, pictures).reshape(*run.shape, *samples.seen.shape[1:])
+            return texture.features(trunk, pictures).reshape(*run.shape, len(REGIONS), len(texture.VIEWS), WIDTH)
 
         found.append(data.once(f"frames {data.clips[i].sha256[:24]}", work))
     return found
@@ -248,18 +254,18 @@ def collect(data: Data) -> Collection:
 
 
 def study_lrnet(data: Data) -> str:
-    """Losses, each with several seeds; trained on the clips as they are and re-encoded."""
+    """Losses, the first two also with further seeds; trained on the clips as they are and re-encoded."""
     start = lrnet.RECIPES[0]
     recipes = {
         "sources by the root of their clips (now)": start,
-        "groups alike": replace(start, power=0.0),
         "groups alike, worst groups most": replace(start, power=0.0, worst=True),
+        "groups alike": replace(start, power=0.0),
     }
     collection = collect(data)
     unstudied = ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
     raw: dict[str, list[np.ndarray]] = {}
     for seed in range(lrnet.SEED, lrnet.SEED + data.seeds):
-        for name, recipe in recipes.items():
+        for name, recipe in list(recipes.items())[: None if seed == lrnet.SEED else 2]:
 
             def work(recipe: lrnet.Recipe = recipe, seed: int = seed) -> np.ndarray:
                 cues = np.empty((len(data.clips), 0))
@@ -272,6 +278,16 @@ def study_lrnet(data: Data) -> str:
     now = raw[next(iter(recipes))]
     out_of_fold(data, "lrnet", {lrnet.ID: now[0][..., 0]})
     return table(raw, data.labels) + "\n\n" + survival({"lrnet": now}, data.labels)
+
+
+def study_compact(data: Data) -> str:
+    """What re-encoding costs the bundled cues, whose model is fitted to the clips as they are."""
+    lists = data.clips[: data.whole], data.clips[data.whole :]
+    plain, encoded = (cues.gather(*lists, data.cache, form) for form in FORMS)
+    raw = [compact.cross_validate(plain, COMPACT).raw, compact.after(plain, COMPACT, encoded)]
+    found = np.stack([np.stack([*by_region.values()], axis=1) for by_region in raw])
+    labels = compact.label(plain)
+    return table({COMPACT.name: [found]}, labels) + "\n\n" + survival({"compact": [found]}, labels)
 
 
 def study_stack(data: Data) -> str:
@@ -342,14 +358,13 @@ def _texture_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
 
 def _compact_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
     collection = cues.gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
-    recipe = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
     place = {clip.sha256: i for i, clip in enumerate(data.clips)}
     at = np.array([place[clip.sha256] for clip in collection.clips])
     everything = np.ones(len(at), bool)
 
     def ask(without: np.ndarray) -> np.ndarray:
         said = np.full(len(data.clips), np.nan)
-        models = {region: compact.fit(collection, region, recipe, ~without[at]) for region in REGIONS}
+        models = {region: compact.fit(collection, region, COMPACT, ~without[at]) for region in REGIONS}
         said[at] = np.mean(
             [compact.score(collection, region, model, everything) for region, model in models.items()], axis=0
         )
@@ -440,7 +455,7 @@ def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated
     """From log-odds (forms, n, regions) of several seeds by recipe, the first being what the others are held against.
 
     Every number is the mean over seeds, with the least and the most; the change is that of the AUC of log-odds averaged
-    over seeds and regions, with its interval. Before anything else but pairs and the change they are calibrated on the
+    over regions, of the first seed, with its interval. All but pairs and the change are of scores calibrated on the
     other sources, unless they are `calibrated`.
     """
     lines = [
@@ -465,7 +480,7 @@ def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated
             for family in FAMILIES:
                 which = ~labels.fake | (labels.family == family)
                 columns.setdefault(family, []).append(auc(fused[which], labels.fake[which]))
-        mean = np.mean([found[0].mean(axis=1) for found in seeds], axis=0)
+        mean = seeds[0][0].mean(axis=1)
         change = "" if first is None else str(measure_change(first, mean, labels))
         first = mean if first is None else first
         count = int(np.isfinite(mean).sum())
@@ -500,6 +515,7 @@ STUDIES = {
     "texture": study_texture,
     "frames": study_frames,
     "lrnet": study_lrnet,
+    "compact": study_compact,
     "fine": study_fine,
     "stack": study_stack,
     "verdict": study_verdict,
