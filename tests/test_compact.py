@@ -219,6 +219,7 @@ def test_the_bundled_file_is_that_of_the_manifest_and_small():
         assert paths["model"].stat().st_size == weights.files[0].bytes < 1_000_000
         assert weights.region == region
         assert weights.calibration.slope >= 0
+    assert sum(file.stat().st_size for file in CARD.parent.iterdir()) <= 5_000_000, "all that is bundled"
 
 
 def test_every_region_is_scored_from_cues_that_add_up_to_the_score(face, texture):
