@@ -501,6 +501,7 @@ def test_a_program_that_is_cut_off_stops_the_work(page, pipeline, desk, tmp_path
     code += "Client(url).predict(file(clip), api_name='/analyze')"
     program = subprocess.Popen([sys.executable, "-c", code, page, str(tmp_path / "clip.mp4")])
     wait_for(lambda: pipeline.asked)
+    time.sleep(3)  # it listens only after it has asked, and who never listened is not missed
     program.kill()
     program.wait()
     wait_for(lambda: pipeline.stopped_at)
