@@ -379,11 +379,15 @@ class Fixed:
 
 SEAMS = ["laa_net_stored", 8, "epochs=10", "batch=8", "heatmap_weight=1", "consistency_weight=1"]
 """LAA-Net's two other losses weigh no more than that of the class: at a hundredfold it would come last."""
+SLOWED = "schedule=[[0,1],[6,1],[11,0.05]]"
+PICTURES = ["dsp_fwa", 3, "epochs=8", "batch=32", "data.synthesis=null", "optimiser.rate=3e-5", SLOWED]
+"""DSP-FWA sees all at once, since it is measured by the means of batches; its fakes are other pictures, not warped."""
 OVERFIT = {
     "lrnet": ["landmarks", 1, "epochs=12", "epochs_of_differences=12"],
     "lipforensics": ["mouth", 1, "epochs=3"],
     "xception": ["xception", 1, "epochs=12"],
     "capsule": ["capsule", 1, "epochs=12"],
+    "dsp_fwa": PICTURES,
     "laa_net_sbi": SEAMS,
     "laa_net_bi": [*SEAMS, "schedule=[[0,1],[7,1],[10,0.1]]"],
 }
