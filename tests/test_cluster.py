@@ -118,8 +118,8 @@ def test_who_stops_listening_stops_the_work(machines: Machines, tmp_path: Path):
     with closing(machines.cluster.run(long, max_minutes=5, **asked(long, machines.settings))) as steps:
         next(step for step in steps if step.fraction > 0)
         assert machines.left()
-    wait_for(lambda: not machines.left())
-    wait_for(lambda: ray.available_resources().get("CPU") == 2)
+    wait_for(lambda: not machines.left(), within_s=60)
+    wait_for(lambda: ray.available_resources().get("CPU") == 2, within_s=60)
 
 
 def test_machines_are_not_told_the_password_of_the_database(
@@ -177,7 +177,7 @@ def test_a_node_that_dies_in_mid_scan_loses_nothing(
     rows = pd.read_parquet(out)
     assert rows.status.tolist() == ["done"] * 5
     assert rows.report.nunique() == ReportStore(settings.database_url).history(owner=None).total == 4
-    wait_for(lambda: not [file for file in machines.left() if at_work not in file.parents])
+    wait_for(lambda: not [file for file in machines.left() if at_work not in file.parents], within_s=60)
 
 
 def test_where_no_cluster_is_one_sentence_says_so_at_once(tmp_path: Path):

@@ -92,7 +92,7 @@ def test_where_the_program_that_readers_come_from_dies_another_is_started(tmp_pa
     readers[0].nursery.process.wait()
     with pytest.raises(InputError, match="had to be stopped"):
         list(frames)
-    wait_for(lambda: not is_alive(readers[0].process))
+    wait_for(lambda: not is_alive(readers[0].process), within_s=10)
     assert probe(path, name="", sha256="", settings=SETTINGS).frames == 200
 
 
@@ -106,7 +106,7 @@ def test_a_reader_is_told_nothing_of_the_apps_secrets_and_ends_when_the_app_does
         assert b"HF_TOKEN" not in Path(f"/proc/{process}/environ").read_bytes()
     app.kill()
     app.wait()
-    wait_for(lambda: not is_alive(reader) and not is_alive(nursery))
+    wait_for(lambda: not is_alive(reader) and not is_alive(nursery), within_s=10)
 
 
 READING = """

@@ -379,8 +379,10 @@ class Fixed:
 
 SEAMS = ["laa_net_stored", 8, "epochs=10", "batch=8", "heatmap_weight=1", "consistency_weight=1"]
 """LAA-Net's two other losses weigh no more than that of the class: at a hundredfold it would come last."""
-SLOWED = "schedule=[[0,1],[6,1],[11,0.05]]"
-PICTURES = ["dsp_fwa", 3, "epochs=8", "batch=32", "data.synthesis=null", "optimiser.rate=3e-5", SLOWED]
+PICTURES = [
+    *("dsp_fwa", 3, "epochs=8", "batch=32", "data.synthesis=null"),
+    *("optimiser.rate=3e-5", "schedule=[[0,1],[6,1],[11,0.05]]"),
+]
 """DSP-FWA sees all at once, since it is measured by the means of batches; its fakes are other pictures, not warped."""
 OVERFIT = {
     "lrnet": ["landmarks", 1, "epochs=12", "epochs_of_differences=12"],

@@ -97,7 +97,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         shutil.copy(first, folder / f"anna_{i}.mp4")
     command = [sys.executable, "-m", "training.prepare", "faces", str(folder), "--out", str(cache), "--workers", "1"]
     running = subprocess.Popen([*command, "--kinds", "landmarks"], cwd=ROOT, stderr=subprocess.DEVNULL)
-    wait_for(lambda: (cache / "log.csv").exists() and len(rows(cache / "log.csv")) >= 2)
+    wait_for(lambda: (cache / "log.csv").exists() and len(rows(cache / "log.csv")) >= 2, within_s=240)
     workers = children(running.pid)
     assert workers
     running.send_signal(signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     with (cache / "log.csv").open("a") as stream:
         stream.write("2026-01-01 00:00:00,anna_4.mp4,landm")
     (cache / "landmarks" / "x.partial").touch()
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), within_s=240)
     done = run(*command[2:], "--kinds", "landmarks")
     assert "5 found, 0 missing, 0 failed, 5 done" in done.stderr
     after = rows(cache / "log.csv")

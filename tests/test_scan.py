@@ -188,7 +188,7 @@ def test_a_scan_that_is_killed_goes_on_where_it_was(tmp_path):
         return subprocess.Popen(command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     first = begin()
-    wait_for(lambda: store.history(owner=None).total or first.poll() is not None)
+    wait_for(lambda: store.history(owner=None).total or first.poll() is not None, PATIENCE_S)
     first.kill()
     first.communicate()
     kept = {row.id for row in store.history(owner=None).rows}

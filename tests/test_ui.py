@@ -211,7 +211,7 @@ def test_a_visit_that_is_left_stops_the_work_within_a_second(desk, upload, pipel
     visit.close()
     assert not list(desk.settings.uploads.iterdir())
     assert not list(desk.settings.jobs.iterdir())
-    wait_for(lambda: pipeline.stopped_at)
+    wait_for(lambda: pipeline.stopped_at, within_s=5)
     assert pipeline.stopped_at - left < 1
 
 
@@ -489,7 +489,7 @@ def test_a_program_that_cancels_stops_the_work_within_a_second(page, pipeline, d
     assert not job.done()
     cancelled = time.monotonic()
     job.cancel()
-    wait_for(lambda: pipeline.stopped_at)
+    wait_for(lambda: pipeline.stopped_at, within_s=5)
     assert pipeline.stopped_at - cancelled < 1
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
@@ -504,7 +504,7 @@ def test_a_program_that_is_cut_off_stops_the_work(page, pipeline, desk, tmp_path
     time.sleep(3)  # it listens only after it has asked, and who never listened is not missed
     program.kill()
     program.wait()
-    wait_for(lambda: pipeline.stopped_at)
+    wait_for(lambda: pipeline.stopped_at, within_s=20)
     assert not list(desk.settings.uploads.rglob("*.mp4"))
 
 

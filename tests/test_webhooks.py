@@ -102,7 +102,7 @@ def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(dat
     _, secret = webhooks.add(receiver.url)
     tell(database_url)
     send()
-    wait_for(lambda: receiver.got)
+    wait_for(lambda: receiver.got, within_s=10)
     headers, body = receiver.got[0]
     time_s, signature = (part.split("=")[1] for part in headers["Telltale-Signature"].split(","))
     expected = hmac.new(secret.encode(), f"{time_s}.".encode() + body, hashlib.sha256).hexdigest()
@@ -117,7 +117,7 @@ def test_a_delivery_is_signed_and_says_what_happened_without_naming_the_file(dat
         "sha256": REPORT.video.sha256,
         "verdict": {"label": "strong_signs", "fake": 0.93},
     }
-    wait_for(lambda: webhooks.list()[0].delivered_at)
+    wait_for(lambda: webhooks.list()[0].delivered_at, within_s=10)
     assert webhooks.list()[0].waiting == 0
 
 
@@ -137,7 +137,7 @@ def test_a_hook_hears_only_of_what_it_asked_for(database_url, webhooks, receiver
     with Session(open_database(database_url)) as session, session.begin():
         tell_decided(session, report_id="r-1", at="2026-03-04", decision="manipulated", policy="P1")
     send()
-    wait_for(lambda: webhooks.list()[0].delivered_at)
+    wait_for(lambda: webhooks.list()[0].delivered_at, within_s=10)
     assert [json.loads(body)["event"] for _, body in receiver.got] == ["decided"]
     assert json.loads(receiver.got[0][1])["decision"] == "manipulated"
 
@@ -156,7 +156,7 @@ def test_a_delivery_that_fails_twice_arrives_at_the_third_attempt(database_url, 
     receiver.answers = [500, 302]
     tell(database_url)
     send()
-    wait_for(lambda: webhooks.list()[0].delivered_at)
+    wait_for(lambda: webhooks.list()[0].delivered_at, within_s=10)
     assert len({body for _, body in receiver.got}) == 1
     assert len(receiver.got) == 3
     assert webhooks.list()[0].trouble is None
@@ -169,15 +169,15 @@ def test_after_the_last_attempt_a_delivery_is_given_up_and_said_to_be_until_some
     receiver.answers = [500, 500, 500]
     tell(database_url)
     send()
-    wait_for(lambda: webhooks.list()[0].given_up)
-    wait_for(lambda: "given up" in caplog.text)
+    wait_for(lambda: webhooks.list()[0].given_up, within_s=10)
+    wait_for(lambda: "given up" in caplog.text, within_s=10)
     assert webhooks.list()[0].trouble.startswith("It answered 500")
     assert secret not in caplog.text
     assert receiver.url not in caplog.text
     time.sleep(0.5)
     assert len(receiver.got) == 3
     assert webhooks.retry(hook.id, now=time.time()) == 1
-    wait_for(lambda: webhooks.list()[0].delivered_at)
+    wait_for(lambda: webhooks.list()[0].delivered_at, within_s=10)
 
 
 def test_each_wait_is_twice_the_one_before(database_url, webhooks):
@@ -196,7 +196,7 @@ def test_two_senders_make_one_delivery(database_url, webhooks, receiver, send):
     send()
     send()
     tell(database_url, times=20)
-    wait_for(lambda: webhooks.list()[0].waiting == 0)
+    wait_for(lambda: webhooks.list()[0].waiting == 0, within_s=10)
     ids = [json.loads(body)["delivery"] for _, body in receiver.got]
     assert len(ids) == len(set(ids)) == 20
 
@@ -220,13 +220,13 @@ def test_a_hook_that_hangs_holds_up_neither_the_others_nor_what_is_told(database
         first, _ = webhooks.add(deaf.url)
         send(limit_s=0.5)
         tell(database_url)
-        wait_for(lambda: deaf.got)
+        wait_for(lambda: deaf.got, within_s=10)
         webhooks.add(receiver.url)
         began = time.monotonic()
         tell(database_url)
-        wait_for(lambda: receiver.got)
+        wait_for(lambda: receiver.got, within_s=10)
         assert time.monotonic() - began < WAIT_S / 2
-        wait_for(lambda: webhooks.list(first.id)[0].trouble)
+        wait_for(lambda: webhooks.list(first.id)[0].trouble, within_s=10)
         assert "did not answer within 0.5 s" in webhooks.list(first.id)[0].trouble
     finally:
         deaf.close()
