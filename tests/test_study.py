@@ -7,10 +7,11 @@ import pytest
 
 from preprocessing.regions import REGIONS
 from training.blocks import chances
+from training.cards import survival
 from training.compact import fuse_out_of_source
 from training.lrnet import FOLDS
 from training.measures import Labels, auc
-from training.study import alone, nested, survival, table
+from training.study import alone, nested, table
 from training.texture import Recipe, Rows, fit
 from training.worst_groups import WorstGroups
 
@@ -98,6 +99,6 @@ def test_the_tables_hold_a_recipe_against_the_first_and_give_the_spread_of_seeds
     assert " to 0.9" in second.split("|")[3] or " to 1.0" in second.split("|")[3]
     gained = float(second.split("|")[-2].split()[0])
     assert gained > 0.2
-    lost = [np.stack([good[0][0], idle[0][0]])]
+    lost = good[0][0, :, 0], idle[0][0, :, 0]
     row = next(line for line in survival({"x": lost}, LABELS).splitlines() if "face swap" in line)
     assert row.split("|")[-2].strip().startswith("-0.")

@@ -84,10 +84,11 @@ SWEEP: dict[str, Form] = {
     "crf 36": Form(crf=36),
     WORSE: Form(scale=0.5, crf=30),
 }
-"""What other encoders and platforms do to a clip, to measure what a detector survives; the frame rate stays."""
+"""What other encoders and platforms do to a clip, to measure what a detector survives; the frame rate stays. Nothing is
+trained on these forms."""
 ALL_FORMS = FORMS | SWEEP
-MORE_FORMS = ("original", "small")
-"""Clips that are only trained on are small already."""
+MORE_FORMS = ("original", "small", WORSE)
+"""Of clips that are small already."""
 
 
 def read_clips(listing: Path) -> list[Clip]:
@@ -114,12 +115,6 @@ def read_clips(listing: Path) -> list[Clip]:
     if absent:
         raise InputError(f"{len(absent)} of {len(clips)} clips of {listing.name} are not beside it.")
     return clips
-
-
-def every(count: int, clips: Sequence[Clip]) -> list[Clip]:
-    """Of each family, and of the genuine ones, the first and then every `count`th in the order of the list."""
-    families = [clip.family for clip in clips]
-    return [clip for i, clip in enumerate(clips) if families[:i].count(clip.family) % count == 0]
 
 
 def groups(clips: Sequence[Clip]) -> list[int]:
@@ -223,7 +218,7 @@ def gather(clips: Sequence[Clip], more: Sequence[Clip], cache: Path) -> Collecti
         group=np.array(groups(everything)),
         measured=np.arange(len(everything)) < len(clips),
         readings=[
-            *({form: load(cache, clip, form) for form in FORMS} for clip in clips),
+            *({form: load(cache, clip, form) for form in ALL_FORMS} for clip in clips),
             *({form: load(cache, clip, form) for form in MORE_FORMS} for clip in more),
         ],
     )

@@ -1,13 +1,12 @@
-"""How the bundled compact detector was made: `extract` the crops of labelled clips, then `train` on their cues.
+"""How the bundled compact detector was made: linear models of the cues of labelled clips.
 
-    python -m training.compact extract --clips clips.csv --more more.csv --cache DIR [--forms FORM ...]
-    python -m training.compact train --clips clips.csv --more more.csv --cache DIR
+    python -m training.compact --clips clips.csv --more more.csv --cache DIR
     python -m training.compact --config configs/compact.yaml [key=value ...]
 
-Clips of one origin, identity or pair are one source and never on both sides of a split. `train` compares the recipes
-by their scores of sources they have not seen, and writes the model, its manifest entries with their calibration, and
-the model card. Every clip is read as the app reads it; crops and cues are kept in DIR, so a killed run goes on. What
-was also extracted re-encoded is scored by the same models, for the card.
+Clips of one origin, identity or pair are one source and never on both sides of a split. Compares the recipes by their
+scores of sources they have not seen, and writes the model, its manifest entries with their calibration, and the model
+card. Every clip is read as the app reads it, and once more re-encoded, which the same models score for the card; crops
+and cues are kept in DIR, so a killed run goes on.
 """
 
 import argparse
@@ -33,11 +32,11 @@ from core.weights import Calibration
 from detectors.compact import Model
 from detectors.cues import CONDITIONS, RUN, STILL, cues_of
 from preprocessing.regions import REGIONS
-from training.clips import ALL_FORMS, WORSE, every, extract, read_clips
+from training.clips import WORSE, read_clips
 from training.compact_cache import CompactConfig
 from training.compact_cache import train as train_from_cache
 from training.compact_card import Results, write_card
-from training.cues import LOOK, Collection, gather
+from training.cues import LOOK, Collection, gather, look_at
 from training.manifest import bundled_file, put
 from training.measures import Estimate, Labels, auc, fit_platt, measure
 from training.out_of_fold import ORIGINAL, write_out_of_fold
@@ -301,7 +300,7 @@ def train(collection: Collection, encoded: Collection, cache: Path) -> None:
     and card; and into `cache` the scores of sources left out, as `benchmarks.evidence --out-of-fold` reads them.
 
     Args:
-        encoded: those of the clips that were extracted re-encoded.
+        encoded: the same clips re-encoded.
     """
     labels = label(collection)
     judged = {recipe: cross_validate(collection, recipe) for recipe in tqdm(RECIPES, desc="recipes")}
@@ -386,30 +385,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.compact", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("extract", "train"))
     parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips, read as the app reads them")
     parser.add_argument("--more", type=Path, required=True, help="CSV of labelled mini-clips")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted crops and measured cues")
-    parser.add_argument(
-        "--every",
-        type=int,
-        default=1,
-        metavar="N",
-        help="in other forms than the original only every Nth clip of each family",
-    )
-    parser.add_argument("--forms", nargs="+", choices=ALL_FORMS, default=[ORIGINAL], metavar="FORM")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
     clips, more = read_clips(given.clips), read_clips(given.more)
-    if given.command == "train":
-        train(gather(clips, more, given.cache), gather(clips, more, given.cache, WORSE), given.cache)
-        log.info("%s", CARD)
-        return 0
-    for form in given.forms:
-        some = [*clips, *more] if form == ORIGINAL else [*every(given.every, clips), *every(given.every, more)]
-        for name, _, reason in extract(some, [form], given.cache, Settings.from_env(os.environ), [LOOK]):
-            log.warning("%s, %s: %s", name, form, reason)
+    look_at([*clips, *more], (ORIGINAL, WORSE), given.cache, Settings.from_env(os.environ))
+    train(gather(clips, more, given.cache), gather(clips, more, given.cache, WORSE), given.cache)
+    log.info("%s", CARD)
     return 0
 
 

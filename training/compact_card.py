@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,17 +13,12 @@ from core.weights import Calibration
 from detectors.compact import MIN_WIDTH_PX, Model
 from detectors.cues import CANVAS, MOVING, RUN, STICKING, STILL, cues_of
 from preprocessing.regions import REGIONS
+from training.cards import confounds, expect, families, lists, survival
 from training.cues import Collection
-from training.measures import ALL, Estimate, Labels, Row, auc, measure, measure_change, tabulate
+from training.measures import Estimate, Labels, measure, tabulate
 
 PACKAGES = ("mediapipe", "opencv-contrib-python", "av", "numpy", "scipy")
 FUSED = "all regions"
-GOALS = (
-    ("all", "size_matched_auc", 0.75),
-    ("face_swap", "size_matched_auc", 0.85),
-    ("reenactment", "size_matched_auc", 0.75),
-    ("talking_head", "size_matched_auc", 0.70),
-)
 SHOWN = 5
 """Cues of each region that the card names."""
 
@@ -51,7 +46,8 @@ class Results:
 
 def write_card(results: Results) -> str:
     """The card in Markdown."""
-    rows = tabulate({FUSED: results.fused}, results.labels, _confounds(results))
+    rows = tabulate({FUSED: results.fused}, results.labels, confounds(results.collection.clips))
+    before, after = (np.mean([*raw.values()], axis=0) for raw in (results.raw, results.encoded))
     return "\n\n".join(
         [
             "# Compact, the bundled weights (`compact/telltale`)",
@@ -63,12 +59,15 @@ def write_card(results: Results) -> str:
             "Sources are origin repositories, joined where they share a person or a pair; intervals (95 %) draw whole "
             "sources. Size-matched: the mean over thirds of face width. Pairs: how often a manipulated clip scores "
             "above its unmanipulated twin. The last rows are no detectors but what the collection gives away by "
-            "itself, each turned whichever way round suits it.",
-            _families(rows),
+            "itself, each turned whichever way round suits it; *best confound* is the highest AUC that one of them "
+            "reaches over the same clips.",
+            families(rows, FUSED),
             "Of the two lists of clips, and of each region before calibration, over all families:",
             _parts(results),
             "## Encoded again",
-            _encoded(results),
+            "Whole files at half the size through H.264 at crf 30, scored by the same models. Mean log-odds of the "
+            "regions, before calibration.",
+            survival({FUSED: (before, after)}, results.labels),
             "## With reference clips",
             _references(results),
             "## What each region looks at",
@@ -80,13 +79,14 @@ def write_card(results: Results) -> str:
             "here before calibration, the mean over regions.",
             _tried(results),
             "## Data",
-            _data(results),
+            "Clips gathered from public repositories of the methods, labelled by where they stand there.",
+            lists(results.collection.clips, results.collection.measured, results.collection.group),
+            _failures(results),
             "## Making it again",
             f"No random number is drawn. Python {platform.python_version()}, "
             + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
             + ".",
-            "```\npython -m training.compact extract --clips clips.csv --more more.csv --cache DIR\n"
-            "python -m training.compact train --clips clips.csv --more more.csv --cache DIR\n```",
+            "```\npython -m training.compact --clips clips.csv --more more.csv --cache DIR\n```",
             "## Limits",
             "- What a genuine face looks like beside its surroundings differs from source to source by more than "
             "manipulation changes it. Reference clips were meant to mend that; the table above says how far they do.\n"
@@ -99,58 +99,6 @@ def write_card(results: Results) -> str:
             "",
         ]
     )
-
-
-def expect(rows: Sequence[Row], name: str) -> str:
-    """In words what the scores of this name are worth, and of which goals they fall short."""
-    (overall,) = (row for row in rows if row.name == name and row.family == ALL)
-    matched, plain = overall.measures["size_matched_auc"], overall.measures["auc"]
-    worth = (
-        "That cannot be told from chance: do not expect it to tell manipulated footage from genuine"
-        if plain.low <= 0.5
-        else "A weak signal"
-        if plain.value < 0.7
-        else "A moderate signal"
-    )
-    missed = []
-    for family, measured, goal in GOALS:
-        found = next((r for r in rows if r.name == name and r.family == family), None)
-        if found and found.measures[measured].value < goal:
-            missed.append(f"{_plain(family)} {goal:.2f}, reached {found.measures[measured].value:.2f}")
-    hopes = f" It was hoped for more (size-matched AUC: {'; '.join(missed)})." if missed else ""
-    return (
-        f"Over {overall.genuine} genuine and {overall.fake} manipulated clips of sources it has never seen the AUC is "
-        f"{plain}, size-matched {matched}. {worth}; the best of the confounds alone reaches {overall.confound:.2f}."
-        f"{hopes}"
-    )
-
-
-def _confounds(results: Results) -> dict[str, np.ndarray]:
-    clips = results.collection
-    size_bytes = np.array([clip.path.stat().st_size for clip in clips.clips], float)
-    return {
-        "face width alone": clips.width_px,
-        "file size alone": size_bytes,
-        "frame rate alone": clips.rate_hz,
-    }
-
-
-def _families(rows: Sequence[Row]) -> str:
-    lines = [
-        "| scores | manipulated by | genuine, manipulated (sources) | AUC | size-matched AUC | AP | EER | "
-        "TPR at 1 % FPR | TPR at 5 % FPR | ECE | pairs |",
-        "| --- |" + " --- |" * 10,
-    ]
-    columns = ("auc", "size_matched_auc", "ap", "eer", "tpr_at_1", "tpr_at_5", "ece", "pairs")
-    for row in rows:
-        if row.name != FUSED and row.family != ALL:
-            continue
-        lines.append(
-            f"| {row.name} | {_plain(row.family)} | {row.genuine}, {row.fake} ({row.sources}) | "
-            + " | ".join(str(row.measures[column]) for column in columns)
-            + " |"
-        )
-    return "\n".join(lines)
 
 
 def _parts(results: Results) -> str:
@@ -167,31 +115,6 @@ def _parts(results: Results) -> str:
         lines.append(
             f"| {name} | {int((~labels.fake).sum())}, {int(labels.fake.sum())} | {found['auc']} | "
             f"{found['size_matched_auc']} | {found['pairs']} |"
-        )
-    return "\n".join(lines)
-
-
-def _encoded(results: Results) -> str:
-    """The change of the AUC by family, over the clips scored in both forms."""
-    before, after = (np.mean([*raw.values()], axis=0) for raw in (results.raw, results.encoded))
-    known = np.isfinite(after)
-    if not known.any():
-        return "Not measured."
-    lines = [
-        f"Whole files at half the size through H.264 at crf 30, scored by the same models: {int(known.sum())} of "
-        f"{len(known)} clips. Mean log-odds of the regions, before calibration.",
-        "",
-        "| manipulated by | genuine, manipulated | AUC | after | change |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    labels = results.labels
-    for family in (ALL, *sorted(set(labels.family[labels.fake & known].tolist()))):
-        which = known & (~labels.fake | (labels.family == family) | (family == ALL))
-        own = labels.take(which)
-        was, now = (auc(values[which], own.fake) for values in (before, after))
-        lines.append(
-            f"| {_plain(family)} | {int((~own.fake).sum())}, {int(own.fake.sum())} | {was:.2f} | {now:.2f} | "
-            f"{measure_change(before[which], after[which], own)} |"
         )
     return "\n".join(lines)
 
@@ -248,9 +171,9 @@ def _calibrations(results: Results) -> str:
         "| weights | slope | intercept | clips | slope with reference | intercept with reference | clips |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for region, plain in results.calibrations.items():
+    for region, calibration in results.calibrations.items():
         numbers = []
-        for c in (plain, results.with_reference[region]):
+        for c in (calibration, results.with_reference[region]):
             (slope, _), (_, intercept) = np.sqrt(np.abs(c.covariance))
             numbers.append(f"{c.slope:.3f} ± {slope:.3f} | {c.intercept:.3f} ± {intercept:.3f} | {c.n}")
         lines.append(f"| compact/telltale/{region} | {' | '.join(numbers)} |")
@@ -266,26 +189,8 @@ def _tried(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _data(results: Results) -> str:
-    clips = results.collection
-    lines = [
-        "Clips gathered from public repositories of the methods, labelled by where they stand there.",
-        "",
-        "| | genuine | manipulated | sources | of these |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for title, which in (("whole clips", clips.measured), ("mini-clips", ~clips.measured)):
-        families = Counter(c.family for c, kept in zip(clips.clips, which, strict=True) if kept and c.fake)
-        counted = ", ".join(f"{n} {_plain(family)}" for family, n in families.most_common())
-        lines.append(
-            f"| {title} | {int((which & ~clips.fake).sum())} | {int((which & clips.fake).sum())} | "
-            f"{len(np.unique(clips.group[which]))} | {counted} |"
-        )
-    failed = Counter((clip.fake, reason.partition(";")[0]) for clip, reason in clips.failures)
-    lines += ["", f"{sum(failed.values())} more clips could not be scored:", ""]
+def _failures(results: Results) -> str:
+    failed = Counter((clip.fake, reason.partition(";")[0]) for clip, reason in results.collection.failures)
+    lines = [f"{sum(failed.values())} more clips could not be scored:", ""]
     lines += [f"- {n} {'manipulated' if fake else 'genuine'}: {why}" for (fake, why), n in failed.most_common()]
     return "\n".join(lines)
-
-
-def _plain(family: str) -> str:
-    return family.replace("_", " ")

@@ -1,8 +1,9 @@
 """Labelled clips become a table of cues, measured as the app measures them and kept, so that a killed run goes on."""
 
 import hashlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import numpy as np
 from tqdm import tqdm
 
 from core.errors import NotApplicable
+from core.settings import Settings
 from core.types import Track
 from detectors.compact import RUNS, measured
 from detectors.cues import CANVAS, RUN
 from preprocessing.cropping import Look
 from preprocessing.regions import REGIONS
-from training.clips import ALL_FORMS, Clip, groups, load
+from training.clips import ALL_FORMS, Clip, extract, groups, load
 from training.out_of_fold import ORIGINAL
+
+log = logging.getLogger(__name__)
 
 CUES_FORMAT = 1
 """Raise it when cues come out differently than before: old caches are then measured anew."""
@@ -42,23 +46,23 @@ class Collection:
     failures: Sequence[tuple[Clip, str]]
 
 
-def gather(clips: Sequence[Clip], more: Sequence[Clip], cache: Path, form: str = "original") -> Collection:
-    """The cues of both lists, measured where they are not in `cache` yet; of other forms than the original, those of
-    the clips that were extracted in them.
+def look_at(clips: Sequence[Clip], forms: Iterable[str], cache: Path, settings: Settings) -> None:
+    """Reads into `cache` what cues and texture are measured on, where it is not there yet."""
+    for name, form, reason in extract(clips, forms, cache, settings, [LOOK]):
+        log.warning("%s, %s: %s", name, form, reason)
+
+
+def gather(clips: Sequence[Clip], more: Sequence[Clip], cache: Path, form: str = ORIGINAL) -> Collection:
+    """The cues of both lists, measured where they are not in `cache` yet.
 
     Raises:
-        FileNotFoundError: a clip was not extracted as it is.
+        FileNotFoundError: a clip was not looked at in this form.
     """
     everything = [*clips, *more]
     group = groups(everything)
     rows, failures = [], []
     for i, clip in enumerate(tqdm(everything, desc=f"cues, {form}")):
-        try:
-            answer = read_cues(clip, form, cache)
-        except FileNotFoundError:
-            if form == ORIGINAL:
-                raise
-            continue
+        answer = read_cues(clip, form, cache)
         if isinstance(answer, str):
             failures.append((clip, answer))
         else:
@@ -80,7 +84,7 @@ def read_cues(clip: Clip, form: str, cache: Path) -> dict[str, np.ndarray] | str
     """Kept under a name that follows from the clip and its form; a sentence where there are none.
 
     Raises:
-        FileNotFoundError: this form of the clip was not extracted.
+        FileNotFoundError: the clip was not looked at in this form.
     """
     recipe = f"{CUES_FORMAT} {clip.sha256} {ALL_FORMS[form]} {LOOK}"
     path = cache / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.cues.npz"

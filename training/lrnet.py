@@ -1,14 +1,13 @@
-"""How the bundled LRNet was made: `extract` the landmarks of labelled clips, then `train` both streams on them.
+"""How the bundled LRNet was made: both streams are trained on the landmarks of labelled clips.
 
-    python -m training.lrnet extract --clips clips.csv --more more.csv --cache DIR
-    TELLTALE_WEIGHTS=WEIGHTS python -m training.lrnet train --clips clips.csv --more more.csv --cache DIR
+    TELLTALE_WEIGHTS=WEIGHTS python -m training.lrnet --clips clips.csv --more more.csv --cache DIR [--cues DIR]
     python -m training.lrnet --config configs/lrnet.yaml [key=value ...]
 
 Both lists are trained on, and reported by networks that saw nothing of the source; those of `--more` are small and read
-in fewer forms. `train` cross-validates with sources kept together, writes the networks, their manifest entry with its
-calibration, and the model card beside them. The published networks, which are measured beside ours and which ours
-begins from, are expected in the folder WEIGHTS. With `--config`, LRNet is trained as published, from a cache of
-`python -m training.prepare` (`training/streams.py`).
+in fewer forms. What was read is kept in the cache, so a killed run goes on. Cross-validates with sources kept together,
+writes the networks, their manifest entry with its calibration, and the model card beside them. The published networks,
+which are measured beside ours and which ours begins from, are expected in the folder WEIGHTS. With `--config`, LRNet is
+trained as published, from a cache of `python -m training.prepare` (`training/streams.py`).
 """
 
 import argparse
@@ -38,7 +37,7 @@ from detectors.networks import load_checkpoint
 from detectors.networks.lrnet import LRNet as Network
 from training import movement
 from training.blocks import Blocks
-from training.clips import FORMS, MORE_FORMS, Clip, Collection, extract, gather, read_clips
+from training.clips import ALL_FORMS, FORMS, MORE_FORMS, SWEEP, Clip, Collection, extract, gather, read_clips
 from training.lrnet_card import Results, Scores, describe, write_card
 from training.manifest import bundled_file, put, read
 from training.measures import Estimate, apply, choose_bands, fit_platt, measure, measure_auc
@@ -102,6 +101,11 @@ WITH_CUES = Recipe(
 CHOSEN_BY = "size_matched_auc"
 
 
+def bundled() -> Recipe:
+    """The one that was chosen."""
+    return Recipe(**json.loads(NUMBERS.read_text(encoding="utf-8"))["recipe"])
+
+
 def train_stream(network: Network, source: Blocks, recipe: Recipe, *, differences: bool) -> list[float]:
     """Trains one stream and leaves it in eval mode; gives its loss step by step. Adam, falling to nearly 0.
 
@@ -153,7 +157,7 @@ def begin(recipe: Recipe, role: str, settings: Settings) -> Network:
 
 def draws(collection: Collection, recipe: Recipe, where: np.ndarray) -> Blocks:
     """The blocks of the clips at these places, int (k,)."""
-    tracks = [list(collection.tracks(i).values()) for i in where]
+    tracks = [[track for form, track in collection.tracks(i).items() if form in FORMS] for i in where]
     return Blocks(tracks, collection.fake[where], collection.group[where], recipe.one_label, recipe.power)
 
 
@@ -267,12 +271,16 @@ def calibrate(collection: Collection, scores: np.ndarray, which: np.ndarray) -> 
     )
 
 
-def calibrated(collection: Collection, scores: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """P(fake) (n,) of raw scores (n,), each by a calibration on those clips of `which` that are of other sources."""
+def calibrated(
+    collection: Collection, scores: np.ndarray, which: np.ndarray, encoded: np.ndarray | None = None
+) -> np.ndarray:
+    """P(fake) (n,) of raw scores (n,), each by a calibration on those clips of `which` that are of other sources; with
+    the scores of the re-encoded clips, of these."""
+    asked = scores if encoded is None else encoded
     probability = np.full(len(scores), np.nan)
     for source in np.unique(collection.group):
-        own = (collection.group == source) & np.isfinite(scores)
-        probability[own] = apply(calibrate(collection, scores, which & (collection.group != source)), scores[own])
+        own = (collection.group == source) & np.isfinite(asked)
+        probability[own] = apply(calibrate(collection, scores, which & (collection.group != source)), asked[own])
     return probability
 
 
@@ -314,7 +322,11 @@ def train(collection: Collection, settings: Settings, cache: Path, cues: np.ndar
     probabilities = {id: calibrated(collection, s[ORIGINAL], unstudied) for id, s in scores.items()}
     known = unstudied & np.isfinite(probabilities[ID])
     bands = choose_bands(probabilities[ID][known], collection.fake[known])
-    write_out_of_fold(cache / "out_of_fold.csv", collection.clips, {(ID, ORIGINAL): probabilities[ID]})
+    apart = {
+        (ID, form): calibrated(collection, scores[ID][ORIGINAL], unstudied, scores[ID][form])
+        for form in (ORIGINAL, *SWEEP)
+    }
+    write_out_of_fold(cache / "lrnet_out_of_fold.csv", collection.clips, apart)
 
     measured = {id: describe(auc, BASIS) for id, auc in aucs.items()}
     write_manifest(sorted(aucs, key=lambda id: -aucs[id].value), files, calibrations, measured)
@@ -328,7 +340,6 @@ def train(collection: Collection, settings: Settings, cache: Path, cues: np.ndar
         seed=SEED,
         scores=scores,
         probabilities=probabilities,
-        measured={id: compare(collection, s, unstudied) for id, s in scores.items()},
         calibrations=calibrations,
         bands=bands,
         unstudied=unstudied,
@@ -373,7 +384,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.lrnet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("extract", "train"))
     parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips")
     parser.add_argument("--more", type=Path, help="CSV of labelled clips that are small")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the extracted landmarks")
@@ -387,16 +397,12 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings.from_env(os.environ)
     clips = read_clips(given.clips)
     more = read_clips(given.more) if given.more else []
-    if given.command == "train":
-        everything = [*clips, *more]
-        cues = movement.read_cues(everything, given.cues) if given.cues else np.empty((len(everything), 0))
-        train(gather(clips, more, given.cache), settings, given.cache, cues)
-        log.info("%s", CARD)
-        return 0
-    failures = extract(clips, FORMS, given.cache, settings) + extract(more, MORE_FORMS, given.cache, settings)
-    for name, form, reason in failures:
-        log.warning("%s, %s: %s", name, form, reason)
-    log.info("%d readings failed", len(failures))
+    extract(clips, ALL_FORMS, given.cache, settings)
+    extract(more, MORE_FORMS, given.cache, settings)
+    everything = [*clips, *more]
+    cues = movement.read_cues(everything, given.cues) if given.cues else np.empty((len(everything), 0))
+    train(gather(clips, more, given.cache), settings, given.cache, cues)
+    log.info("%s", CARD)
     return 0
 
 

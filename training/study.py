@@ -1,14 +1,12 @@
 """What was tried beyond the bundled recipes: losses for the worst group, several seeds, many frames, and stacking.
 
-    python -m training.compact extract --clips clips.csv --more more.csv --cache DIR \\
-        --forms original "half size, crf 30"
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `fine`, `lrnet`, `compact`, `stack`, and `verdict`, which needs those of texture
-and LRNet. Sources that are judged were left out, as for the model cards. Prints a table and keeps it in DIR, with
-scores for `benchmarks.evidence --out-of-fold`; no weights are changed. What was done is kept there too, so a killed run
-goes on.
+The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs that of texture and, in the
+same cache, what `python -m training.lrnet` left. Sources that are judged were left out, as for the model cards. Prints
+a table and keeps it in DIR, with scores for `benchmarks.evidence --out-of-fold`; no weights are changed. What was done
+is kept there too, so a killed run goes on.
 """
 
 import argparse
@@ -38,17 +36,30 @@ from detectors.networks.texture import Texture as Network
 from detectors.texture import on_canvas, picture
 from preprocessing.regions import REGIONS
 from training import compact, cues, lrnet, texture
-from training.clips import WORSE, Clip, Collection, facts, labels_of, load, read_clips, write_whole
+from training.cards import survival
+from training.clips import (
+    ALL_FORMS,
+    MORE_FORMS,
+    SWEEP,
+    WORSE,
+    Clip,
+    facts,
+    gather,
+    labels_of,
+    load,
+    read_clips,
+    write_whole,
+)
 from training.compact import balance, fuse_out_of_source, logistic
-from training.cues import LOOK
+from training.cues import LOOK, look_at
 from training.lrnet import FOLDS, share_out
-from training.measures import Estimate, Labels, auc, measure, measure_auc, measure_change
+from training.measures import Labels, auc, measure, measure_auc, measure_change
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.texture import MOST_FRAMES, Pictures, Portrait, Rows, Samples
 
 log = logging.getLogger(__name__)
 
-FORMS = (ORIGINAL, WORSE)
+FORMS = (ORIGINAL, *SWEEP)
 NOW = texture.Recipe(200, "against", "synthesis")
 """The bundled recipe."""
 COMPACT = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
@@ -79,13 +90,10 @@ class Data:
         return np.asarray(np.load(file))
 
     def track(self, i: int, form: str) -> Track | None:
-        """None where there is none, or the clip was not extracted in this form."""
-        try:
-            track = load(self.cache, self.clips[i], form, [LOOK])
-        except FileNotFoundError:
-            if form == ORIGINAL:
-                raise
+        """None where there is none, or nothing to see; mini-clips are read in fewer forms."""
+        if i >= self.whole and form not in MORE_FORMS:
             return None
+        track = load(self.cache, self.clips[i], form, [LOOK])
         return track if isinstance(track, Track) and texture.portraits_of(track) else None
 
 
@@ -101,16 +109,16 @@ def study_texture(data: Data) -> str:
             raw.setdefault(f"fitted to {recipe.rows}, {LOSSES[recipe.loss]}", []).append(found)
     now = raw[f"fitted to {NOW.rows}, {LOSSES[NOW.loss]}"]
     out_of_fold(data, "texture", {id: now[0][..., i] for i, id in enumerate(texture.IDS.values())})
-    return table(raw, data.labels) + "\n\n" + survival({"texture": now}, data.labels)
+    return table(raw, data.labels) + "\n\n" + survives({"texture": now}, data.labels)
 
 
-def judge(labels: Labels, recipe: texture.Recipe, given: Callable[[], tuple[Samples, np.ndarray]]) -> np.ndarray:
-    """Log-odds (2, n, 5) of the clips in both FORMS."""
+def judge(labels: Labels, recipe: texture.Recipe, given: Callable[[], tuple[Samples, list[np.ndarray]]]) -> np.ndarray:
+    """Log-odds (forms, n, 5) of the clips in all FORMS."""
     samples, encoded = given()
     known = samples.known
     found = np.full((len(FORMS), len(known), len(REGIONS)), np.nan)
     fold = share_out(labels.group, labels.fake.astype(int))[known]
-    forms = [samples.seen[known], encoded[known]]
+    forms = [samples.seen[known], *(of[known] for of in encoded)]
     found[:, known] = texture.cross_validate(recipe, forms, samples.clips, samples.made, fold)
     return found
 
@@ -127,8 +135,8 @@ def trunk_of(data: Data, seed: int, made: Mapping[str, Pictures]) -> Trunk:
     return texture.open_trunk(NOW.steps, data.start, made["photographed"], data.cache, seed)
 
 
-def sample(data: Data, seed: int) -> tuple[Samples, np.ndarray]:
-    """What is fitted and judged, and the features (n, 5, 2, WIDTH) of the re-encoded clips."""
+def sample(data: Data, seed: int) -> tuple[Samples, list[np.ndarray]]:
+    """What is fitted and judged, and the features (n, 5, 2, WIDTH) of the clips in each form of the sweep."""
     torch.set_num_threads(1)
     made = texture.kept(
         data.cache / f"study_made_{seed}.npz", lambda: texture.make(data.clips, data.faces, data.cache, seed)
@@ -136,14 +144,15 @@ def sample(data: Data, seed: int) -> tuple[Samples, np.ndarray]:
     shown = texture.kept(data.cache / "texture_clips.npz", lambda: texture.show(data.clips, data.cache))
     trunk = trunk_of(data, seed, made)
     samples = texture.sample(shown | made, trunk, data.labels)
-    pictures = []
-    for i in tqdm(range(len(data.clips)), desc=WORSE, mininterval=10):
-        if track := data.track(i, WORSE):
-            pictures += [(*picture(face.image, face.landmarks), i) for face in texture.portraits_of(track)]
-    if not pictures:
-        return samples, np.full_like(samples.seen, np.nan)
-    encoded = texture.gathered(pictures)
-    return samples, texture.mean_of(texture.features(trunk, encoded), encoded.of, len(data.clips))
+    encoded = []
+    for form in SWEEP:
+        pictures = []
+        for i in tqdm(range(len(data.clips)), desc=form, mininterval=10):
+            if track := data.track(i, form):
+                pictures += [(*picture(face.image, face.landmarks), i) for face in texture.portraits_of(track)]
+        seen = texture.gathered(pictures)
+        encoded.append(texture.mean_of(texture.features(trunk, seen), seen.of, len(data.clips)))
+    return samples, encoded
 
 
 def study_frames(data: Data) -> str:
@@ -243,51 +252,22 @@ def study_fine(data: Data) -> str:
     return table(raw, data.labels)
 
 
-def collect(data: Data) -> Collection:
-    """The clips with their landmarks, in the forms that were extracted, for LRNet."""
-    readings: list[dict[str, Track | str]] = []
-    for i in tqdm(range(len(data.clips)), desc="tracks", mininterval=10):
-        tracks = {form: data.track(i, form) for form in FORMS}
-        readings.append({form: replace(track, crops={}) if track else "" for form, track in tracks.items()})
-    count = np.arange(len(data.clips))
-    return Collection(data.clips, data.labels.fake, data.labels.group, count < data.whole, readings)
-
-
 def study_lrnet(data: Data) -> str:
-    """Losses, the first two also with further seeds; trained on the clips as they are and re-encoded."""
-    start = lrnet.RECIPES[0]
-    recipes = {
-        "sources by the root of their clips (now)": start,
-        "groups alike, worst groups most": replace(start, power=0.0, worst=True),
-        "groups alike": replace(start, power=0.0),
-    }
-    collection = collect(data)
+    """All recipes that begin from a published network, with several seeds; the bundled one first."""
+    collection = gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
     unstudied = ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
     raw: dict[str, list[np.ndarray]] = {}
-    for seed in range(lrnet.SEED, lrnet.SEED + data.seeds):
-        for name, recipe in list(recipes.items())[: None if seed == lrnet.SEED else 2]:
+    for recipe in sorted((r for r in lrnet.RECIPES if r.start), key=lambda r: r != lrnet.bundled()):
+        for seed in range(lrnet.SEED, lrnet.SEED + data.seeds):
 
             def work(recipe: lrnet.Recipe = recipe, seed: int = seed) -> np.ndarray:
                 cues = np.empty((len(data.clips), 0))
                 scores = lrnet.cross_validate(collection, replace(recipe, seed=seed), data.settings, cues)
                 return np.stack([scores[form] for form in FORMS])
 
-            said = data.once(f"lrnet {name} {seed}", work)
-            found = logit(np.clip(said, 0.001, 0.999))[..., None]
-            raw.setdefault(name, []).append(np.where(unstudied[:, None], found, np.nan))
-    now = raw[next(iter(recipes))]
-    out_of_fold(data, "lrnet", {lrnet.ID: now[0][..., 0]})
-    return table(raw, data.labels) + "\n\n" + survival({"lrnet": now}, data.labels)
-
-
-def study_compact(data: Data) -> str:
-    """What re-encoding costs the bundled cues, whose model is fitted to the clips as they are."""
-    lists = data.clips[: data.whole], data.clips[data.whole :]
-    plain, encoded = (cues.gather(*lists, data.cache, form) for form in FORMS)
-    raw = [compact.cross_validate(plain, COMPACT).raw, compact.after(plain, COMPACT, encoded)]
-    found = np.stack([np.stack([*by_region.values()], axis=1) for by_region in raw])
-    labels = compact.label(plain)
-    return table({COMPACT.name: [found]}, labels) + "\n\n" + survival({"compact": [found]}, labels)
+            found = logit(np.clip(data.once(f"lrnet {recipe.name} {seed}", work), 0.001, 0.999))[..., None]
+            raw.setdefault(recipe.name, []).append(np.where(unstudied[:, None], found, np.nan))
+    return table(raw, data.labels) + "\n\n" + survives(raw, data.labels)
 
 
 def study_stack(data: Data) -> str:
@@ -374,14 +354,16 @@ def _compact_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _lrnet_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
-    collection = collect(data)
+    collection = gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
     studied = np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
+    recipe = lrnet.bundled()
 
     def ask(without: np.ndarray) -> np.ndarray:
-        scores = {form: np.full(len(data.clips), np.nan) for form in FORMS}
-        says = lrnet.learned(collection, lrnet.RECIPES[0], ~without, data.settings)
-        lrnet.score(collection, says, np.arange(len(data.clips)), scores)
-        return np.where(studied, np.nan, logit(np.clip(scores[ORIGINAL], 0.001, 0.999)))
+        said = {form: np.full(len(data.clips), np.nan) for form in ALL_FORMS}
+        lrnet.score(
+            collection, lrnet.learned(collection, recipe, ~without, data.settings), np.arange(len(studied)), said
+        )
+        return np.where(studied, np.nan, logit(np.clip(said[ORIGINAL], 0.001, 0.999)))
 
     return ask
 
@@ -390,32 +372,34 @@ def study_verdict(data: Data) -> str:
     """The verdict of an analysis with nothing chosen, fused as in the app from what the studies of texture and of LRNet
     wrote, as the clips are and re-encoded."""
     labels, manifest = data.labels, load_manifest()
-    said: dict[str, list[np.ndarray]] = {name: [] for name in ("verdict", "lrnet", "texture")}
-    for form in FORMS:
+    given = {
+        "lrnet": read_out_of_fold(data.cache / "lrnet_out_of_fold.csv"),
+        "texture": read_out_of_fold(data.cache / "study_texture_out_of_fold.csv"),
+    }
+    ways = {"verdict": ("lrnet", "texture"), "lrnet": ("lrnet",), "texture": ("texture",)}
+    raw = {name: np.full((len(FORMS), len(data.clips), 1), np.nan) for name in ways}
+    for k, form in enumerate(FORMS):
         by_detector: dict[str, list[tuple[float, np.ndarray]]] = {}
-        for name in ("lrnet", "texture"):
-            for (id, of), scores in read_out_of_fold(data.cache / f"study_{name}_out_of_fold.csv").items():
+        for name, of_all in given.items():
+            for (id, of), scores in of_all.items():
                 if of == form:
                     calibration = manifest[id].calibration
                     fake = np.array([scores[clip.sha256] for clip in data.clips], float)
                     weight = calibration.reliability if calibration else UNCALIBRATED.reliability
                     by_detector.setdefault(name, []).append((weight, logit(np.clip(fake, 0.001, 0.999))))
-        for name, which in (("verdict", ("lrnet", "texture")), ("lrnet", ("lrnet",)), ("texture", ("texture",))):
-            fused = np.full(len(data.clips), np.nan)
-            for i in range(len(fused)):
+        for name, which in ways.items():
+            for i in range(len(data.clips)):
                 heard = {
                     one: [Evidence(float(of[i]), 0.0, weight) for weight, of in by_detector[one]]
                     for one in which
                     if np.isfinite(by_detector[one][0][1][i])
                 }
                 if heard:
-                    fused[i] = fuse_methods(heard).logit
-            said[name].append(fused)
-    raw = {name: np.stack(forms)[..., None] for name, forms in said.items()}
+                    raw[name][k, i] = fuse_methods(heard).logit
     once = {name: [of] for name, of in raw.items()}
-    parts = [table(once, labels, calibrated=True), survival(once, labels)]
     whole = {n: [np.where(np.arange(len(data.clips))[:, None] < data.whole, of, np.nan)] for n, of in raw.items()}
-    parts += [f"The {data.whole} whole clips alone:", survival(whole, labels)]
+    parts = [table(once, labels, calibrated=True), survives(once, labels), f"The {data.whole} whole clips alone:"]
+    parts += [survives(whole, labels, form) for form in SWEEP]
     lines = ["| form | genuine | with strong signs | manipulated | with strong signs |", "| --- |" + " --- |" * 4]
     for form, of in zip(FORMS, raw["verdict"], strict=True):
         counts = []
@@ -427,11 +411,11 @@ def study_verdict(data: Data) -> str:
 
 
 def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
-    """AUC of log-odds (2, n, 1) of the clips as they are within thirds of what a file shows before it is judged."""
+    """AUC of log-odds (forms, n, 1) of the clips as they are within thirds of what a file shows before it is judged."""
     labels = data.labels
     bytes_per_px, rate_hz = np.array([facts(clip) for clip in data.clips]).T
     lines = ["| scores | within thirds of | lowest | middle | highest |", "| --- |" + " --- |" * 4]
-    for name, (plain, _) in raw.items():
+    for name, (plain, *_) in raw.items():
         for of, values in (("face width", labels.width_px), ("bytes per pixel", bytes_per_px), ("frame rate", rate_hz)):
             third = np.digitize(values, np.nanquantile(values, [1 / 3, 2 / 3])) + 3 * np.isnan(values)
             found = [
@@ -442,12 +426,13 @@ def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
 
 
 def out_of_fold(data: Data, name: str, raw: Mapping[str, np.ndarray]) -> None:
-    """Writes P(fake) by weights from log-odds (2, n) in both FORMS."""
+    """Writes P(fake) by weights from log-odds (forms, n) in all FORMS."""
     labels = data.labels
-    scores = {}
-    for id, (plain, encoded) in raw.items():
-        for form, of in ((ORIGINAL, plain), (WORSE, encoded)):
-            scores[id, form] = fuse_out_of_source({id: plain}, labels.fake, labels.group, {id: of})
+    scores = {
+        (id, form): fuse_out_of_source({id: of[0]}, labels.fake, labels.group, {id: of[k]})
+        for id, of in raw.items()
+        for k, form in enumerate(FORMS)
+    }
     write_out_of_fold(data.cache / f"study_{name}_out_of_fold.csv", data.clips, scores)
 
 
@@ -494,28 +479,17 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.2f} to {max(values):.2f})"
 
 
-def survival(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels) -> str:
-    """What re-encoding costs by family: AUC before and after, and the change with its interval, seeds averaged."""
-    lines = [f"After {WORSE}:", "", "| scores | manipulated by | genuine, manipulated | AUC | after | change |"]
-    lines.append("| --- |" + " --- |" * 5)
-    for name, seeds in raw.items():
-        before, after = np.mean([found.mean(axis=2) for found in seeds], axis=0)
-        known = np.isfinite(before) & np.isfinite(after)
-        for family in ("all", *FAMILIES):
-            which = known & (~labels.fake | (labels.family == family) | (family == "all"))
-            own = labels.take(which)
-            was, now = (Estimate(auc(of[which], own.fake), np.nan, np.nan) for of in (before, after))
-            counts = f"{int((~own.fake).sum())}, {int(own.fake.sum())}"
-            change = measure_change(before[which], after[which], own)
-            lines.append(f"| {name} | {family.replace('_', ' ')} | {counts} | {was} | {now} | {change} |")
-    return "\n".join(lines)
+def survives(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, form: str = WORSE) -> str:
+    """What re-encoding costs by family, seeds averaged."""
+    forms = 0, FORMS.index(form)
+    mean = {name: np.mean([found.mean(axis=2) for found in seeds], axis=0) for name, seeds in raw.items()}
+    return f"After {form}:\n\n" + survival({name: (of[forms[0]], of[forms[1]]) for name, of in mean.items()}, labels)
 
 
 STUDIES = {
     "texture": study_texture,
     "frames": study_frames,
     "lrnet": study_lrnet,
-    "compact": study_compact,
     "fine": study_fine,
     "stack": study_stack,
     "verdict": study_verdict,
@@ -550,6 +524,8 @@ def main(arguments: list[str] | None = None) -> int:
         seeds=given.seeds,
         settings=Settings.from_env(os.environ),
     )
+    look_at(whole, FORMS, data.cache, data.settings)
+    look_at(more, (ORIGINAL, WORSE), data.cache, data.settings)
     tables = STUDIES[given.study](data)
     (given.cache / f"study_{given.study}.md").write_text(tables + "\n", encoding="utf-8")
     log.info("%s", tables)

@@ -1,6 +1,5 @@
 """How the bundled network of texture was made, and what it adds to the other detectors.
 
-    python -m training.compact extract --clips clips.csv --more more.csv --cache DIR
     python -m training.texture --clips clips.csv --more more.csv --faces faces.csv --start LITE0.pth --cache DIR \\
         [--beside CSV ...]
 
@@ -15,6 +14,7 @@ that other detectors have written; what the network adds to them goes on the car
 import argparse
 import csv
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from core.errors import InputError
-from core.settings import ROOT
+from core.settings import ROOT, Settings
 from core.types import Face, Track
 from detectors.cues import CANVAS, runs
 from detectors.networks.texture import WIDTH, Trunk, folded, found_in
@@ -45,13 +45,13 @@ from detectors.texture import MIN_FRAMES, MIN_WIDTH_PX, PLACES, SIZE_PX, as_tens
 from preprocessing.alignment import RULES
 from preprocessing.landmarks import IBUG_68
 from preprocessing.regions import REGIONS
-from training.clips import Clip, facts, groups, load, read_clips
+from training.cards import confounds, expect, families, survival
+from training.clips import Clip, labels_of, load, read_clips
 from training.compact import CHOSEN_BY, balance, calibrate, fuse_out_of_source, logistic
-from training.compact_card import expect
-from training.cues import LOOK
+from training.cues import LOOK, look_at
 from training.lrnet import share_out
 from training.manifest import bundled_file, put
-from training.measures import ALL, MEASURES, RESAMPLES, Estimate, Labels, Row, auc, measure, measure_change, tabulate
+from training.measures import RESAMPLES, Estimate, Labels, measure, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.seen import remember
 from training.synthesis import animated, as_h264, blended, face_warped, recorded, self_blended, swapped
@@ -590,11 +590,17 @@ def _measured(judged: Judged, labels: Labels, *, resamples: int = RESAMPLES) -> 
 def write_card(
     judged: Mapping[Recipe, Judged],
     labels: Labels,
-    confounds: Mapping[str, np.ndarray],
+    given_away: Mapping[str, np.ndarray],
     others: Mapping[str, np.ndarray],
     face_ms: float,
 ) -> str:
-    """The card in Markdown; `others` as `beside` gives them, `face_ms` what one face takes."""
+    """The card in Markdown.
+
+    Args:
+        given_away: as `training.cards.confounds` gives it.
+        others: as `beside` gives them.
+        face_ms: what one face takes.
+    """
     best = choose(judged, labels)
     own = judged[best]
     plain, lost = own.raw.mean(axis=1), own.lost.mean(axis=1)
@@ -603,7 +609,7 @@ def write_card(
     for count in range(2, len(alone) + 1):
         for names in combinations(alone, count):
             scores[" + ".join(names)] = stacked({name: alone[name] for name in names}, labels.fake, labels.group)
-    rows = tabulate(scores, labels, confounds)
+    rows = tabulate(scores, labels, given_away)
     return "\n\n".join(
         [
             "# Texture, the bundled weights (`texture/telltale`)",
@@ -619,11 +625,11 @@ def write_card(
             "sources. Size-matched: the mean over thirds of face width. Pairs: how often a manipulated clip scores "
             "above its unmanipulated twin. *Best confound* is the highest AUC that face width, bytes per pixel or "
             "frame rate alone reaches over the same clips. Names with + are learned from both, sources left out.",
-            _families(rows),
+            families(rows, NAME),
             "By region, before calibration:",
             _regions(own.raw, labels),
             "After H.264 at half the size and crf 30, before calibration:",
-            _changes(plain, lost, labels),
+            survival({NAME: (plain, lost)}, labels),
             "## Recipes that were compared",
             "Pairs and the change of the AUC when re-encoded are before calibration.",
             _recipes(judged, best, labels),
@@ -640,8 +646,7 @@ def write_card(
             f"Seed {SEED}, steps of {BATCH} pictures. Python {platform.python_version()}, "
             + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
             + ".",
-            "```\npython -m training.compact extract --clips clips.csv --more more.csv --cache DIR\n"
-            "python -m training.texture --clips clips.csv --more more.csv --faces faces.csv --start LITE0.pth "
+            "```\npython -m training.texture --clips clips.csv --more more.csv --faces faces.csv --start LITE0.pth "
             "--cache DIR --beside CSV ...\n```",
             "## Limits",
             "- Faces are brought to 64 px of width first, so finer traces are lost, and size cannot be judged.\n"
@@ -656,39 +661,11 @@ def write_card(
     )
 
 
-def _families(rows: Sequence[Row]) -> str:
-    shown = ("auc", "size_matched_auc", "ap", "eer", "tpr_at_1", "tpr_at_5", "ece", "pairs")
-    lines = [
-        "| scores | manipulated by | genuine, manipulated (sources) | "
-        + " | ".join(MEASURES[name] for name in shown)
-        + " | best confound |",
-        "| --- |" + " --- |" * (len(shown) + 3),
-    ]
-    for row in rows:
-        if row.name == NAME or row.family == ALL:
-            numbers = " | ".join(str(row.measures[name]) for name in shown)
-            lines.append(
-                f"| {row.name} | {row.family.replace('_', ' ')} | {row.genuine}, {row.fake} ({row.sources}) | "
-                f"{numbers} | {row.confound:.2f} |"
-            )
-    return "\n".join(lines)
-
-
 def _regions(raw: np.ndarray, labels: Labels) -> str:
     lines = ["| region | AUC | size-matched AUC | pairs |", "| --- | --- | --- | --- |"]
     for region, own in by_region(raw).items():
         found = measure(expit(own), labels)
         lines.append(f"| {region} | {found['auc']} | {found['size_matched_auc']} | {found['pairs']} |")
-    return "\n".join(lines)
-
-
-def _changes(before: np.ndarray, after: np.ndarray, labels: Labels) -> str:
-    lines = ["| manipulated by | AUC | change |", "| --- | --- | --- |"]
-    for family in (ALL, *sorted(set(labels.family[labels.fake].tolist()))):
-        which = ~labels.fake | (labels.family == family) | (family == ALL)
-        own = labels.take(which)
-        change = measure_change(before[which], after[which], own)
-        lines.append(f"| {family.replace('_', ' ')} | {auc(before[which], own.fake):.2f} | {change} |")
     return "\n".join(lines)
 
 
@@ -708,7 +685,7 @@ def _recipes(judged: Mapping[Recipe, Judged], best: Recipe, labels: Labels) -> s
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.network", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.texture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=Path, required=True, help="CSV of labelled clips")
     parser.add_argument("--more", type=Path, required=True, help="CSV of labelled mini-clips")
@@ -721,16 +698,11 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     clips = [*read_clips(given.clips), *read_clips(given.more)]
+    look_at(clips, [ORIGINAL], given.cache, Settings.from_env(os.environ))
     pictures = kept(given.cache / "texture_clips.npz", lambda: show(clips, given.cache)) | kept(
         given.cache / "texture_made.npz", lambda: make(clips, given.faces, given.cache)
     )
-    labels = Labels(
-        fake=np.array([clip.fake for clip in clips]),
-        group=np.array(groups(clips)),
-        width_px=np.array([clip.face_width_px for clip in clips]),
-        family=np.array([clip.family for clip in clips]),
-        pair=np.array([clip.pair for clip in clips]),
-    )
+    labels = labels_of(clips)
     samples, trunks = {}, {}
     for steps in STEPS:
         trunks[steps] = open_trunk(steps, given.start, pictures["photographed"], given.cache)
@@ -746,13 +718,8 @@ def main(arguments: list[str] | None = None) -> int:
     write_out_of_fold(given.cache / "texture_out_of_fold.csv", clips, apart)
     for id in IDS.values():
         remember(id, clips)
-    bytes_per_px, rate_hz = np.array([facts(clip) for clip in clips]).T
-    confounds = {
-        "face width alone": labels.width_px,
-        "bytes per pixel alone": bytes_per_px,
-        "frame rate alone": rate_hz,
-    }
-    CARD.write_text(write_card(judged, labels, confounds, beside(given.beside, clips), time_ms()), encoding="utf-8")
+    card = write_card(judged, labels, confounds(clips), beside(given.beside, clips), time_ms())
+    CARD.write_text(card, encoding="utf-8")
     log.info("%s", CARD)
     return 0
 
