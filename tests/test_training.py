@@ -17,8 +17,8 @@ from detectors.networks.lrnet import LRNet as Network
 from training import clips as extraction
 from training import movement
 from training.blocks import Blocks, chances, flip
-from training.clips import FORMS, Clip, extract, groups, keep, load
-from training.lrnet import ID, NUMBERS, Recipe, share_out, take_in_scale, train_stream
+from training.clips import FORMS, WORSE, Clip, Collection, extract, groups, keep, load
+from training.lrnet import ID, NUMBERS, RECIPES, Recipe, draws, score, share_out, take_in_scale, train_stream
 from training.measures import STRONG_FLOOR, auc, choose_bands, fit_platt, measure_within
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,6 +162,17 @@ def test_no_source_outweighs_its_root_and_both_classes_are_drawn_alike():
     assert label.float().mean() == pytest.approx(0.5, abs=0.03)
     alone = (x[:, 0, 1].round() == 16).float().mean()
     assert alone == pytest.approx(0.5 * 1 / (1 + 4), abs=0.02)
+
+
+def test_forms_of_the_sweep_are_scored_and_never_trained_on():
+    forms = {"original": track(np.zeros((60, 68, 2), np.float32)), WORSE: track(np.ones((60, 68, 2), np.float32))}
+    fake = np.array([False, True])
+    collection = Collection([clip("a"), clip("b", fake=True)], fake, np.arange(2), np.ones(2, bool), [forms, forms])
+    x, _, _ = draws(collection, RECIPES[0], np.arange(2)).draw(np.random.default_rng(0), 100)
+    assert not x.any()
+    scores = {form: np.full(2, np.nan) for form in forms}
+    score(collection, lambda _, track: float(track.landmarks.mean()), np.arange(2), scores)
+    assert scores[WORSE].tolist() == [1, 1]
 
 
 def test_where_both_labels_of_a_source_are_drawn_alike_the_source_tells_nothing():

@@ -91,6 +91,7 @@ RECIPES = (
     Recipe("from lrnet/ffpp, labels of a source alike", 1e-4, start="lrnet/ffpp", one_label=0.25),
     Recipe("from lrnet/ffpp, groups alike", 1e-4, start="lrnet/ffpp", power=0.0),
     Recipe("from lrnet/ffpp, groups alike, worst groups most", 1e-4, start="lrnet/ffpp", power=0.0, worst=True),
+    Recipe("from lrnet/dfo, groups alike, worst groups most", 1e-4, start="lrnet/dfo", power=0.0, worst=True),
     Recipe("from nothing, labels of a source alike", 1e-3, one_label=0.25),
     Recipe("convolutions over movement", 2e-3, network="movement"),
     Recipe("convolutions over movement, labels of a source alike", 2e-3, one_label=0.25, network="movement"),
