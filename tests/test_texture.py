@@ -9,7 +9,9 @@ from detectors.cues import CANVAS
 from detectors.networks.texture import WIDTH, Texture, Trunk, folded
 from detectors.texture import PLACES, SIZE_PX, picture
 from preprocessing.regions import REGIONS
+from training.clips import WORSE
 from training.measures import Labels, auc
+from training.out_of_fold import ORIGINAL
 from training.texture import (
     RECIPES,
     VIEWS,
@@ -134,7 +136,7 @@ def test_the_report_takes_the_best_and_stacks_it_with_others():
     )
     good, idle = (fake[:, None] * strength + rng.normal(0, 1, (48, len(REGIONS))) for strength in (2, 0))
     judged = {
-        recipe: Judged(raw, raw * 0.5, 1 / (1 + np.exp(-raw.mean(axis=1))))
+        recipe: Judged({ORIGINAL: raw, WORSE: raw * 0.5}, 1 / (1 + np.exp(-raw.mean(axis=1))))
         for recipe, raw in zip(RECIPES, (idle, good), strict=False)
     }
     text = write_card(

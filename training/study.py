@@ -3,10 +3,10 @@
     TELLTALE_WEIGHTS=WEIGHTS python -m training.study STUDY --clips clips.csv --more more.csv \\
         --faces faces.csv --start LITE0.pth --cache DIR
 
-The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs that of texture and, in the
-same cache, what `python -m training.lrnet` left. Sources that are judged were left out, as for the model cards. Prints
-a table and keeps it in DIR, with scores for `benchmarks.evidence --out-of-fold`; no weights are changed. What was done
-is kept there too, so a killed run goes on.
+The studies are `texture`, `frames`, `fine`, `lrnet`, `stack`, and `verdict`, which needs what `training.lrnet` and
+`training.texture` left in the same cache, as `lrnet` and `stack` need the former. Sources that are judged were left
+out, as for the model cards. Prints a table and keeps it in DIR; no weights are changed. What was done is kept there
+too, so a killed run goes on.
 """
 
 import argparse
@@ -39,7 +39,6 @@ from training import compact, cues, lrnet, texture
 from training.cards import survival
 from training.clips import (
     ALL_FORMS,
-    MORE_FORMS,
     SWEEP,
     WORSE,
     Clip,
@@ -51,15 +50,15 @@ from training.clips import (
     write_whole,
 )
 from training.compact import balance, fuse_out_of_source, logistic
-from training.cues import LOOK, look_at
+from training.cues import LOOK
 from training.lrnet import FOLDS, share_out
 from training.measures import Labels, auc, measure, measure_auc, measure_change
-from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
+from training.out_of_fold import ORIGINAL, read_out_of_fold
 from training.texture import MOST_FRAMES, Pictures, Portrait, Rows, Samples
 
 log = logging.getLogger(__name__)
 
-FORMS = (ORIGINAL, *SWEEP)
+FORMS = texture.SEEN
 NOW = texture.Recipe(200, "against", "synthesis")
 """The bundled recipe."""
 COMPACT = next(one for one in compact.RECIPES if one.weights == "signed" and one.conditions)
@@ -89,11 +88,9 @@ class Data:
             write_whole(file, lambda stream: np.save(stream, made))
         return np.asarray(np.load(file))
 
-    def track(self, i: int, form: str) -> Track | None:
-        """None where there is none, or nothing to see; mini-clips are read in fewer forms."""
-        if i >= self.whole and form not in MORE_FORMS:
-            return None
-        track = load(self.cache, self.clips[i], form, [LOOK])
+    def track(self, i: int) -> Track | None:
+        """None where there is none, or nothing to see."""
+        track = load(self.cache, self.clips[i], ORIGINAL, [LOOK])
         return track if isinstance(track, Track) and texture.portraits_of(track) else None
 
 
@@ -108,19 +105,12 @@ def study_texture(data: Data) -> str:
             found = data.once(file, partial(judge, data.labels, recipe, samples))
             raw.setdefault(f"fitted to {recipe.rows}, {LOSSES[recipe.loss]}", []).append(found)
     now = raw[f"fitted to {NOW.rows}, {LOSSES[NOW.loss]}"]
-    out_of_fold(data, "texture", {id: now[0][..., i] for i, id in enumerate(texture.IDS.values())})
     return table(raw, data.labels) + "\n\n" + survives({"texture": now}, data.labels)
 
 
-def judge(labels: Labels, recipe: texture.Recipe, given: Callable[[], tuple[Samples, list[np.ndarray]]]) -> np.ndarray:
+def judge(labels: Labels, recipe: texture.Recipe, given: Callable[[], Samples]) -> np.ndarray:
     """Log-odds (forms, n, 5) of the clips in all FORMS."""
-    samples, encoded = given()
-    known = samples.known
-    found = np.full((len(FORMS), len(known), len(REGIONS)), np.nan)
-    fold = share_out(labels.group, labels.fake.astype(int))[known]
-    forms = [samples.seen[known], *(of[known] for of in encoded)]
-    found[:, known] = texture.cross_validate(recipe, forms, samples.clips, samples.made, fold)
-    return found
+    return np.stack([*texture.judge(given(), recipe, labels).raw.values()])
 
 
 LOSSES = {"weighed": "weighed as now", "groups": "groups alike", "worst": "worst groups most"}
@@ -135,24 +125,17 @@ def trunk_of(data: Data, seed: int, made: Mapping[str, Pictures]) -> Trunk:
     return texture.open_trunk(NOW.steps, data.start, made["photographed"], data.cache, seed)
 
 
-def sample(data: Data, seed: int) -> tuple[Samples, list[np.ndarray]]:
-    """What is fitted and judged, and the features (n, 5, 2, WIDTH) of the clips in each form of the sweep."""
+def sample(data: Data, seed: int) -> Samples:
+    """What is fitted and judged."""
     torch.set_num_threads(1)
     made = texture.kept(
         data.cache / f"study_made_{seed}.npz", lambda: texture.make(data.clips, data.faces, data.cache, seed)
     )
-    shown = texture.kept(data.cache / "texture_clips.npz", lambda: texture.show(data.clips, data.cache))
-    trunk = trunk_of(data, seed, made)
-    samples = texture.sample(shown | made, trunk, data.labels)
-    encoded = []
-    for form in SWEEP:
-        pictures = []
-        for i in tqdm(range(len(data.clips)), desc=form, mininterval=10):
-            if track := data.track(i, form):
-                pictures += [(*picture(face.image, face.landmarks), i) for face in texture.portraits_of(track)]
-        seen = texture.gathered(pictures)
-        encoded.append(texture.mean_of(texture.features(trunk, seen), seen.of, len(data.clips)))
-    return samples, encoded
+    shown = texture.kept(
+        data.cache / "texture_clips.npz",
+        lambda: texture.show(data.clips[: data.whole], data.clips[data.whole :], data.cache),
+    )
+    return texture.sample(shown | made, trunk_of(data, seed, made), data.labels)
 
 
 def study_frames(data: Data) -> str:
@@ -206,7 +189,7 @@ def every_frame(data: Data, trunk: Trunk) -> list[np.ndarray]:
     for i in tqdm(range(len(data.clips)), desc="frames", mininterval=10):
 
         def work(i: int = i) -> np.ndarray:
-            track = data.track(i, ORIGINAL)
+            track = data.track(i)
             if track is None:
                 return np.empty((0, 1, len(REGIONS), len(texture.VIEWS), WIDTH), np.float32)
             crops = track.crops[LOOK]
@@ -234,7 +217,7 @@ def study_fine(data: Data) -> str:
         )
         pictures = []
         for i in np.flatnonzero(wide):
-            if track := data.track(int(i), ORIGINAL):
+            if track := data.track(int(i)):
                 pictures += [(*picture(f.image, f.landmarks, side), i) for f in texture.portraits_of(track)]
         shown = texture.gathered(pictures)
         for name, trunk in (
@@ -323,7 +306,7 @@ def nested(said: Sequence[LeftOut], labels: Labels, fold: np.ndarray) -> np.ndar
 
 def _texture_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
     """Gives log-odds (n,) by the bundled recipe without the clips of a mask, bool (n,); so do the next two."""
-    samples, _ = sample(data, texture.SEED)
+    samples = sample(data, texture.SEED)
     view = texture.VIEWS.index(NOW.view)
 
     def ask(without: np.ndarray) -> np.ndarray:
@@ -331,7 +314,8 @@ def _texture_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
         allowed[data.labels.group[without]] = False
         rows = texture.rows_of(NOW.rows, samples.clips, samples.made, allowed)
         fitted = [texture.fit(rows, view, region) for region in range(len(REGIONS))]
-        return np.mean([samples.seen[:, i, view] @ weight + bias for i, (weight, bias) in enumerate(fitted)], axis=0)
+        seen = samples.seen[ORIGINAL]
+        return np.mean([seen[:, i, view] @ weight + bias for i, (weight, bias) in enumerate(fitted)], axis=0)
 
     return ask
 
@@ -369,13 +353,10 @@ def _lrnet_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def study_verdict(data: Data) -> str:
-    """The verdict of an analysis with nothing chosen, fused as in the app from what the studies of texture and of LRNet
-    wrote, as the clips are and re-encoded."""
+    """The verdict of an analysis with nothing chosen, fused as in the app from the scores of sources left out, as the
+    clips are and re-encoded."""
     labels, manifest = data.labels, load_manifest()
-    given = {
-        "lrnet": read_out_of_fold(data.cache / "lrnet_out_of_fold.csv"),
-        "texture": read_out_of_fold(data.cache / "study_texture_out_of_fold.csv"),
-    }
+    given = {name: read_out_of_fold(data.cache / f"{name}_out_of_fold.csv") for name in ("lrnet", "texture")}
     ways = {"verdict": ("lrnet", "texture"), "lrnet": ("lrnet",), "texture": ("texture",)}
     raw = {name: np.full((len(FORMS), len(data.clips), 1), np.nan) for name in ways}
     for k, form in enumerate(FORMS):
@@ -423,17 +404,6 @@ def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
             ]
             lines.append(f"| {name} | {of} | {' | '.join(map(str, found))} |")
     return "\n".join(lines)
-
-
-def out_of_fold(data: Data, name: str, raw: Mapping[str, np.ndarray]) -> None:
-    """Writes P(fake) by weights from log-odds (forms, n) in all FORMS."""
-    labels = data.labels
-    scores = {
-        (id, form): fuse_out_of_source({id: of[0]}, labels.fake, labels.group, {id: of[k]})
-        for id, of in raw.items()
-        for k, form in enumerate(FORMS)
-    }
-    write_out_of_fold(data.cache / f"study_{name}_out_of_fold.csv", data.clips, scores)
 
 
 def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated: bool = False) -> str:
@@ -524,8 +494,7 @@ def main(arguments: list[str] | None = None) -> int:
         seeds=given.seeds,
         settings=Settings.from_env(os.environ),
     )
-    look_at(whole, FORMS, data.cache, data.settings)
-    look_at(more, (ORIGINAL, WORSE), data.cache, data.settings)
+    texture.look_at_both(whole, more, data.cache)
     tables = STUDIES[given.study](data)
     (given.cache / f"study_{given.study}.md").write_text(tables + "\n", encoding="utf-8")
     log.info("%s", tables)

@@ -46,7 +46,7 @@ from preprocessing.alignment import RULES
 from preprocessing.landmarks import IBUG_68
 from preprocessing.regions import REGIONS
 from training.cards import confounds, expect, families, survival
-from training.clips import Clip, labels_of, load, read_clips
+from training.clips import MORE_FORMS, SWEEP, WORSE, Clip, labels_of, load, read_clips
 from training.compact import CHOSEN_BY, balance, calibrate, fuse_out_of_source, logistic
 from training.cues import LOOK, look_at
 from training.lrnet import share_out
@@ -54,12 +54,10 @@ from training.manifest import bundled_file, put
 from training.measures import RESAMPLES, Estimate, Labels, measure, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, read_out_of_fold, write_out_of_fold
 from training.seen import remember
-from training.synthesis import animated, as_h264, blended, face_warped, recorded, self_blended, swapped
+from training.synthesis import animated, blended, face_warped, recorded, self_blended, swapped
 from training.worst_groups import WorstGroups
 
 log = logging.getLogger(__name__)
-
-WORSE_CRF = 30
 
 BUNDLED = ROOT / "detectors" / "bundled"
 MODEL = BUNDLED / "texture.safetensors"
@@ -81,6 +79,9 @@ BLACKENED = 0.3
 """How often only some of a picture's places are left and the others painted black."""
 ALIKE = 64
 """Among so many faces one is looked for whose landmarks are nearest."""
+SEEN = (ORIGINAL, *SWEEP)
+"""The forms in which clips are judged."""
+AGAIN = "again"
 RIDGE = 100.0
 WORST_ROUNDS = 12
 WORST_STEP = 1.0
@@ -199,29 +200,29 @@ def portraits_of(track: Track) -> list[Portrait]:
     ]
 
 
-def worse(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Canvases at half their size through H.264 at strong compression."""
-    side = CANVAS.size_px // 2
-    small = as_h264([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames], WORSE_CRF)
-    return [cv2.resize(frame, (CANVAS.size_px,) * 2) for frame in small]
-
-
-def show(clips: Sequence[Clip], cache: Path) -> dict[str, Pictures]:
-    """The clips as they were extracted for the cues: "seen" as they are, "again" as another camera and encoder would
-    have them, "lost" through strong compression at half their size.
+def show(whole: Sequence[Clip], more: Sequence[Clip], cache: Path) -> dict[str, Pictures]:
+    """Both lists as they were looked at for the cues, by form; AGAIN as another camera and encoder would have them.
 
     Raises:
-        FileNotFoundError: a clip was not extracted.
+        FileNotFoundError: a clip was not looked at.
     """
     rng = np.random.default_rng(SEED)
-    pictures: dict[str, list[tuple[np.ndarray, np.ndarray, int]]] = {"seen": [], "again": [], "lost": []}
-    for i, track in _tracks(clips, cache):
-        own = portraits_of(track)
-        images = [face.image for face in own]
-        forms = {"seen": images, "again": recorded(images, rng, CANVAS.size_px), "lost": worse(images)}
-        for name, form in forms.items():
-            pictures[name] += [(*picture(image, face.landmarks), i) for image, face in zip(form, own, strict=True)]
+    pictures: dict[str, list[tuple[np.ndarray, np.ndarray, int]]] = {form: [] for form in (*SEEN, AGAIN)}
+    for form in SEEN:
+        for i, track in _tracks([*whole, *more] if form in MORE_FORMS else whole, cache, form):
+            own = portraits_of(track)
+            pictures[form] += [(*picture(face.image, face.landmarks), i) for face in own]
+            if form == ORIGINAL:
+                again = recorded([face.image for face in own], rng, CANVAS.size_px)
+                pictures[AGAIN] += [(*picture(to, face.landmarks), i) for to, face in zip(again, own, strict=True)]
     return {name: gathered(of) for name, of in pictures.items()}
+
+
+def look_at_both(whole: Sequence[Clip], more: Sequence[Clip], cache: Path) -> None:
+    """Reads into `cache` what `show` and `make` need of both lists."""
+    settings = Settings.from_env(os.environ)
+    look_at(whole, SEEN, cache, settings)
+    look_at(more, [form for form in SEEN if form in MORE_FORMS], cache, settings)
 
 
 def make(
@@ -231,7 +232,7 @@ def make(
     as those do.
 
     Raises:
-        FileNotFoundError: a clip was not extracted.
+        FileNotFoundError: a clip was not looked at.
     """
     rng = np.random.default_rng(seed)
     faces, motions = [], []
@@ -245,10 +246,12 @@ def make(
     }
 
 
-def _tracks(clips: Sequence[Clip], cache: Path, *, genuine: bool = False) -> Iterator[tuple[int, Track]]:
+def _tracks(
+    clips: Sequence[Clip], cache: Path, form: str = ORIGINAL, *, genuine: bool = False
+) -> Iterator[tuple[int, Track]]:
     """Those in which there is something to see, with their numbers."""
-    for i, clip in enumerate(tqdm(clips, desc="clips", mininterval=10)):
-        track = "" if genuine and clip.fake else load(cache, clip, ORIGINAL, [LOOK])
+    for i, clip in enumerate(tqdm(clips, desc=form, mininterval=10)):
+        track = "" if genuine and clip.fake else load(cache, clip, form, [LOOK])
         if isinstance(track, Track) and portraits_of(track):
             yield i, track
 
@@ -262,7 +265,7 @@ def kept(file: Path, work: Callable[[], dict[str, Pictures]]) -> dict[str, Pictu
         np.savez(partial, **{f"{name} {c}": getattr(part, c) for name, part in done.items() for c in columns})
         partial.replace(file)
     with np.load(file) as arrays:
-        names = dict.fromkeys(key.split()[0] for key in arrays)
+        names = dict.fromkeys(key.rpartition(" ")[0] for key in arrays)
         return {name: Pictures(*(arrays[f"{name} {column}"] for column in columns)) for name in names}
 
 
@@ -453,43 +456,38 @@ def beside(files: Sequence[Path], clips: Sequence[Clip]) -> dict[str, np.ndarray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Log-odds (n, 5) of clips whose source was left out, as they are and after strong compression, and P(fake) (n,)
-    fused over the regions as the app does."""
+    """Log-odds (n, 5) by form of clips whose source was left out, NaN where there are none, and P(fake) (n,) of the
+    clips as they are, fused over the regions as the app does."""
 
-    raw: np.ndarray
-    lost: np.ndarray
+    raw: Mapping[str, np.ndarray]
     fused: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What there is to fit and to judge: features (n, 5, 2, WIDTH) of n clips as they are and after strong compression,
-    NaN where they could not be read; rows of clips, those as they are first, and of fakes that were made."""
+    """What there is to fit and to judge: features (n, 5, 2, WIDTH) by form of n clips, NaN where they could not be
+    read; rows of clips, those as they are first, and of fakes that were made."""
 
-    seen: np.ndarray
-    lost: np.ndarray
+    seen: Mapping[str, np.ndarray]
     clips: Rows
     made: Rows
 
     @property
     def known(self) -> np.ndarray:
         """bool (n,): the clips that could be read."""
-        return np.isfinite(self.seen).all(axis=(1, 2, 3))
+        return np.isfinite(self.seen[ORIGINAL]).all(axis=(1, 2, 3))
 
 
 def sample(pictures: Mapping[str, Pictures], trunk: Trunk, labels: Labels) -> Samples:
     """From the pictures of `show` and `make`."""
     found = {kind: features(trunk, some) for kind, some in pictures.items()}
-    seen, again, lost = (
-        mean_of(found[form], pictures[form].of, len(labels.fake)) for form in ("seen", "again", "lost")
-    )
-    known = np.isfinite(seen).all(axis=(1, 2, 3))
+    mean = {form: mean_of(found[form], pictures[form].of, len(labels.fake)) for form in (*SEEN, AGAIN)}
+    known = np.isfinite(mean[ORIGINAL]).all(axis=(1, 2, 3))
     fake, group = labels.fake[known], labels.group[known]
     return Samples(
-        seen,
-        lost,
+        seen={form: mean[form] for form in SEEN},
         clips=Rows(
-            np.concatenate([seen[known], again[known]]),
+            np.concatenate([mean[form][known] for form in (ORIGINAL, AGAIN)]),
             *(np.tile(column, 2) for column in (fake, group, balance(fake, group))),
         ),
         made=rows_made(found, pictures, labels),
@@ -511,11 +509,14 @@ def rows_made(found: Mapping[str, np.ndarray], pictures: Mapping[str, Pictures],
 def judge(samples: Samples, recipe: Recipe, labels: Labels) -> Judged:
     """With folds of sources left out."""
     known = samples.known
-    raw, lost = np.full((2, len(known), len(REGIONS)), np.nan)
     fold = share_out(labels.group, labels.fake.astype(int))[known]
-    forms = [samples.seen[known], samples.lost[known]]
-    raw[known], lost[known] = cross_validate(recipe, forms, samples.clips, samples.made, fold)
-    return Judged(raw, lost, fuse_out_of_source(by_region(raw), labels.fake, labels.group))
+    forms = [of[known] for of in samples.seen.values()]
+    raw = {form: np.full((len(known), len(REGIONS)), np.nan) for form in samples.seen}
+    for given, found in zip(
+        raw.values(), cross_validate(recipe, forms, samples.clips, samples.made, fold), strict=True
+    ):
+        given[known] = found
+    return Judged(raw, fuse_out_of_source(by_region(raw[ORIGINAL]), labels.fake, labels.group))
 
 
 def by_region(raw: np.ndarray) -> dict[str, np.ndarray]:
@@ -551,11 +552,11 @@ def time_ms() -> float:
     return float(np.median(taken)) / FACES * 1000
 
 
-def write_manifest(raw: np.ndarray, labels: Labels) -> None:
+def write_manifest(raw: Mapping[str, np.ndarray], labels: Labels) -> None:
     """Puts an entry for each region first, with its calibration on sources left out, and leaves all others as they
     are."""
     entries = {}
-    for region, own in by_region(raw).items():
+    for region, own in raw.items():
         found = measure(expit(own), labels)
         entries[IDS[region]] = {
             "detector": "texture",
@@ -583,7 +584,7 @@ def choose(judged: Mapping[Recipe, Judged], labels: Labels) -> Recipe:
 
 def _measured(judged: Judged, labels: Labels, *, resamples: int = RESAMPLES) -> dict[str, Estimate]:
     """Of the regions fused; pairs before calibration, which ties those of a source whose slope is 0."""
-    pairs = measure(expit(judged.raw.mean(axis=1)), labels, resamples=resamples)["pairs"]
+    pairs = measure(expit(judged.raw[ORIGINAL].mean(axis=1)), labels, resamples=resamples)["pairs"]
     return measure(judged.fused, labels, resamples=resamples) | {"pairs": pairs}
 
 
@@ -603,7 +604,7 @@ def write_card(
     """
     best = choose(judged, labels)
     own = judged[best]
-    plain, lost = own.raw.mean(axis=1), own.lost.mean(axis=1)
+    plain, worse = (own.raw[form].mean(axis=1) for form in (ORIGINAL, WORSE))
     alone = {NAME: plain} | dict(others)
     scores = {NAME: own.fused} | {name: expit(value) for name, value in others.items()}
     for count in range(2, len(alone) + 1):
@@ -627,9 +628,11 @@ def write_card(
             "frame rate alone reaches over the same clips. Names with + are learned from both, sources left out.",
             families(rows, NAME),
             "By region, before calibration:",
-            _regions(own.raw, labels),
-            "After H.264 at half the size and crf 30, before calibration:",
-            survival({NAME: (plain, lost)}, labels),
+            _regions(own.raw[ORIGINAL], labels),
+            "## Encoded again",
+            "Whole files at half the size through H.264 at crf 30, scored by the same models. Mean log-odds of the "
+            "regions, before calibration.",
+            survival({NAME: (plain, worse)}, labels),
             "## Recipes that were compared",
             "Pairs and the change of the AUC when re-encoded are before calibration.",
             _recipes(judged, best, labels),
@@ -672,12 +675,12 @@ def _regions(raw: np.ndarray, labels: Labels) -> str:
 def _recipes(judged: Mapping[Recipe, Judged], best: Recipe, labels: Labels) -> str:
     lines = ["| recipe | AUC | size-matched AUC | pairs | ECE | change re-encoded |", "| --- |" + " --- |" * 5]
     for recipe, own in judged.items():
-        plain, lost = own.raw.mean(axis=1), own.lost.mean(axis=1)
+        plain, worse = (own.raw[form].mean(axis=1) for form in (ORIGINAL, WORSE))
         found = _measured(own, labels)
         columns = [found[name] for name in ("auc", "size_matched_auc", "pairs", "ece")]
         mark = " **(chosen)**" if recipe == best else ""
         lines.append(
-            f"| {recipe.name}{mark} | {' | '.join(map(str, [*columns, measure_change(plain, lost, labels)]))} |"
+            f"| {recipe.name}{mark} | {' | '.join(map(str, [*columns, measure_change(plain, worse, labels)]))} |"
         )
     return "\n".join(lines)
 
@@ -697,9 +700,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    clips = [*read_clips(given.clips), *read_clips(given.more)]
-    look_at(clips, [ORIGINAL], given.cache, Settings.from_env(os.environ))
-    pictures = kept(given.cache / "texture_clips.npz", lambda: show(clips, given.cache)) | kept(
+    whole, more = read_clips(given.clips), read_clips(given.more)
+    clips = [*whole, *more]
+    look_at_both(whole, more, given.cache)
+    pictures = kept(given.cache / "texture_clips.npz", lambda: show(whole, more, given.cache)) | kept(
         given.cache / "texture_made.npz", lambda: make(clips, given.faces, given.cache)
     )
     labels = labels_of(clips)
@@ -710,10 +714,12 @@ def main(arguments: list[str] | None = None) -> int:
     judged = {recipe: judge(samples[recipe.steps], recipe, labels) for recipe in tqdm(RECIPES, desc="recipes")}
     best = choose(judged, labels)
     save_network(samples[best.steps], best, trunks[best.steps])
-    write_manifest(judged[best].raw, labels)
+    raw = {form: by_region(of) for form, of in judged[best].raw.items()}
+    write_manifest(raw[ORIGINAL], labels)
     apart = {
-        (IDS[region], ORIGINAL): fuse_out_of_source({region: own}, labels.fake, labels.group)
-        for region, own in by_region(judged[best].raw).items()
+        (id, form): fuse_out_of_source({region: raw[ORIGINAL][region]}, labels.fake, labels.group, {region: of[region]})
+        for region, id in IDS.items()
+        for form, of in raw.items()
     }
     write_out_of_fold(given.cache / "texture_out_of_fold.csv", clips, apart)
     for id in IDS.values():
