@@ -47,10 +47,10 @@ class Settings(BaseModel):
     max_mb: float = Field(200, gt=0, alias="TELLTALE_MAX_MB")
     max_seconds: float = Field(300, gt=0, alias="TELLTALE_MAX_SECONDS")
     max_side_px: int = Field(4096, ge=64, alias="TELLTALE_MAX_SIDE_PX")
-    strong_signs: float = Field(0.823, gt=0, lt=1, alias="TELLTALE_STRONG_SIGNS")
+    strong_signs: float = Field(0.903, gt=0, lt=1, alias="TELLTALE_STRONG_SIGNS")
     """From this calibrated P(fake) on: strong signs."""
-    some_signs: float = Field(0.554, gt=0, lt=1, alias="TELLTALE_SOME_SIGNS")
-    no_signs: float = Field(0.392, gt=0, lt=1, alias="TELLTALE_NO_SIGNS")
+    some_signs: float = Field(0.544, gt=0, lt=1, alias="TELLTALE_SOME_SIGNS")
+    no_signs: float = Field(0.399, gt=0, lt=1, alias="TELLTALE_NO_SIGNS")
     """Below this calibrated P(fake): no signs found. Between this and `some_signs`: inconclusive."""
     max_minutes: float = Field(15, gt=0, alias="TELLTALE_MAX_MINUTES")
     """An analysis that takes longer than this is stopped."""
