@@ -36,7 +36,7 @@ from detectors.networks.texture import Texture as Network
 from detectors.texture import on_canvas, picture
 from preprocessing.regions import REGIONS
 from training import compact, cues, lrnet, texture
-from training.cards import survival
+from training.cards import confounds, families, survival
 from training.clips import (
     ALL_FORMS,
     SWEEP,
@@ -52,7 +52,7 @@ from training.clips import (
 from training.compact import balance, fuse_out_of_source, logistic
 from training.cues import LOOK
 from training.lrnet import FOLDS, share_out
-from training.measures import Labels, auc, measure, measure_auc, measure_change
+from training.measures import Labels, auc, measure, measure_auc, measure_change, tabulate
 from training.out_of_fold import ORIGINAL, read_out_of_fold
 from training.texture import MOST_FRAMES, Pictures, Portrait, Rows, Samples
 
@@ -82,7 +82,7 @@ class Data:
 
     def once(self, name: str, work: Callable[[], np.ndarray]) -> np.ndarray:
         """What `work` gives, from the cache where it was done before."""
-        file = self.cache / "study" / f"{name}.npy"
+        file = self.cache / "study" / f"{name.replace('/', ' ')}.npy"
         if not file.exists():
             made = work()
             write_whole(file, lambda stream: np.save(stream, made))
@@ -379,7 +379,8 @@ def study_verdict(data: Data) -> str:
                     raw[name][k, i] = fuse_methods(heard).logit
     once = {name: [of] for name, of in raw.items()}
     whole = {n: [np.where(np.arange(len(data.clips))[:, None] < data.whole, of, np.nan)] for n, of in raw.items()}
-    parts = [table(once, labels, calibrated=True), survives(once, labels), f"The {data.whole} whole clips alone:"]
+    rows = tabulate({name: expit(of[0, :, 0]) for name, of in raw.items()}, labels, confounds(data.clips))
+    parts = [families(rows, "verdict"), survives(once, labels), f"The {data.whole} whole clips alone:"]
     parts += [survives(whole, labels, form) for form in SWEEP]
     lines = ["| form | genuine | with strong signs | manipulated | with strong signs |", "| --- |" + " --- |" * 4]
     for form, of in zip(FORMS, raw["verdict"], strict=True):
@@ -406,12 +407,12 @@ def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
-def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated: bool = False) -> str:
+def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels) -> str:
     """From log-odds (forms, n, regions) of several seeds by recipe, the first being what the others are held against.
 
     Every number is the mean over seeds, with the least and the most; the change is that of the AUC of log-odds averaged
     over regions, of the first seed, with its interval. All but pairs and the change are of scores calibrated on the
-    other sources, unless they are `calibrated`.
+    other sources.
     """
     lines = [
         "| recipe | clips | AUC | size-matched AUC | pairs | ECE | "
@@ -425,7 +426,7 @@ def table(raw: Mapping[str, Sequence[np.ndarray]], labels: Labels, *, calibrated
         for found in seeds:
             mean = found[0].mean(axis=1)
             by_region = {str(i): found[0][:, i] for i in range(found.shape[2])}
-            fused = expit(mean) if calibrated else fuse_out_of_source(by_region, labels.fake, labels.group)
+            fused = fuse_out_of_source(by_region, labels.fake, labels.group)
             measures = measure(fused, labels, resamples=1)
             pairs = measure(expit(mean), labels, resamples=1)["pairs"].value
             columns.setdefault("auc", []).append(measures["auc"].value)
