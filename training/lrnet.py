@@ -175,7 +175,7 @@ def train_streams(
     return files
 
 
-def share_out(group: np.ndarray, kind: np.ndarray) -> np.ndarray:
+def share_out(group: np.ndarray, kind: np.ndarray, seed: int | None = None) -> np.ndarray:
     """A fold for each clip, int (n,): whole groups, the largest first, each to the fold that has least of its kinds.
 
     Where folds differ in their shares of the classes, their networks' scores compare badly.
@@ -183,11 +183,14 @@ def share_out(group: np.ndarray, kind: np.ndarray) -> np.ndarray:
     Args:
         group: int (n,).
         kind: int (n,), from 0 on; what every fold should have its share of.
+        seed: of the order in which groups of about the same size are taken; None for that of their numbers.
     """
     fold = np.empty(len(group), np.int64)
     members = kind[:, None] == np.arange(kind.max() + 1)
     held = np.zeros((FOLDS, members.shape[1]))
     numbers, counts = np.unique(group, return_counts=True)
+    if seed is not None:
+        counts = counts * np.random.default_rng(seed).uniform(0.5, 1.5, len(counts))
     for g in numbers[np.argsort(-counts, kind="stable")]:
         brings = members[group == g].sum(axis=0) / members.sum(axis=0)
         target = int((held @ brings).argmin())
@@ -196,9 +199,12 @@ def share_out(group: np.ndarray, kind: np.ndarray) -> np.ndarray:
     return fold
 
 
-def cross_validate(collection: Collection, recipe: Recipe, settings: Settings, cues: np.ndarray) -> Scores:
-    """Each clip scored by networks that saw nothing of its source; cues float (n, k) for recipes that read them."""
-    fold = share_out(collection.group, 2 * collection.measured + collection.fake)
+def cross_validate(
+    collection: Collection, recipe: Recipe, settings: Settings, cues: np.ndarray, shared_out: int | None = None
+) -> Scores:
+    """Each clip scored by networks that saw nothing of its source; cues float (n, k) for recipes that read them,
+    `shared_out` the seed of the folds."""
+    fold = share_out(collection.group, 2 * collection.measured + collection.fake, shared_out)
     scores = _unscored(collection)
     if recipe.network != "movement and cues":
         cues = cues[:, :0]
