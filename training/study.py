@@ -42,6 +42,7 @@ from training.clips import (
     SWEEP,
     WORSE,
     Clip,
+    Collection,
     facts,
     gather,
     labels_of,
@@ -236,23 +237,31 @@ def study_fine(data: Data) -> str:
 
 
 def study_lrnet(data: Data) -> str:
-    """What seeds and the folds differ by, which are others with every seed but the first: the plainest recipe and the
-    bundled one."""
+    """What seeds and the folds differ by: the plainest recipe and the bundled one."""
     collection = gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
-    unstudied = ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
     raw: dict[str, list[np.ndarray]] = {}
     for recipe in (lrnet.RECIPES[0], lrnet.bundled()):
-        for seed in range(lrnet.SEED, lrnet.SEED + data.seeds):
-
-            def work(recipe: lrnet.Recipe = recipe, seed: int = seed) -> np.ndarray:
-                cues = np.empty((len(data.clips), 0))
-                folds = None if seed == lrnet.SEED else seed
-                scores = lrnet.cross_validate(collection, replace(recipe, seed=seed), data.settings, cues, folds)
-                return np.stack([scores[form] for form in FORMS])
-
-            found = logit(np.clip(data.once(f"lrnet {recipe.name} {seed}", work), 0.001, 0.999))[..., None]
-            raw.setdefault(recipe.name, []).append(np.where(unstudied[:, None], found, np.nan))
+        for said in by_seed(data, collection, recipe):
+            found = logit(np.clip(said, 0.001, 0.999))[..., None]
+            raw.setdefault(recipe.name, []).append(np.where(unstudied(data)[:, None], found, np.nan))
     return table(raw, data.labels) + "\n\n" + survives(raw, data.labels)
+
+
+def by_seed(data: Data, collection: Collection, recipe: lrnet.Recipe) -> list[np.ndarray]:
+    """Scores (forms, n) of sources left out, for each seed: of the network, and of the folds but for the first."""
+
+    def work(seed: int) -> np.ndarray:
+        cues, folds = np.empty((len(data.clips), 0)), None if seed == lrnet.SEED else seed
+        scores = lrnet.cross_validate(collection, replace(recipe, seed=seed), data.settings, cues, folds)
+        return np.stack([scores[form] for form in FORMS])
+
+    seeds = range(lrnet.SEED, lrnet.SEED + data.seeds)
+    return [data.once(f"lrnet {recipe.name} {seed}", partial(work, seed)) for seed in seeds]
+
+
+def unstudied(data: Data) -> np.ndarray:
+    """bool (n,): the clips that are not known to be of the footage the published networks were trained on."""
+    return ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
 
 
 def study_stack(data: Data) -> str:
@@ -341,15 +350,13 @@ def _compact_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
 
 def _lrnet_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
     collection = gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
-    studied = np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
     recipe = lrnet.bundled()
 
     def ask(without: np.ndarray) -> np.ndarray:
         said = {form: np.full(len(data.clips), np.nan) for form in ALL_FORMS}
-        lrnet.score(
-            collection, lrnet.learned(collection, recipe, ~without, data.settings), np.arange(len(studied)), said
-        )
-        return np.where(studied, np.nan, logit(np.clip(said[ORIGINAL], 0.001, 0.999)))
+        says = lrnet.learned(collection, recipe, ~without, data.settings)
+        lrnet.score(collection, says, np.arange(len(data.clips)), said)
+        return np.where(unstudied(data), logit(np.clip(said[ORIGINAL], 0.001, 0.999)), np.nan)
 
     return ask
 
@@ -371,14 +378,9 @@ def study_verdict(data: Data) -> str:
                     weight = calibration.reliability if calibration else UNCALIBRATED.reliability
                     by_detector.setdefault(name, []).append((weight, logit(np.clip(fake, 0.001, 0.999))))
         for name, which in ways.items():
-            for i in range(len(data.clips)):
-                heard = {
-                    one: [Evidence(float(of[i]), 0.0, weight) for weight, of in by_detector[one]]
-                    for one in which
-                    if np.isfinite(by_detector[one][0][1][i])
-                }
-                if heard:
-                    raw[name][k, i] = fuse_methods(heard).logit
+            raw[name][k, :, 0] = fused({one: by_detector[one] for one in which})
+        if form == ORIGINAL:
+            plain = by_detector
     once = {name: [of] for name, of in raw.items()}
     whole = {n: [np.where(np.arange(len(data.clips))[:, None] < data.whole, of, np.nan)] for n, of in raw.items()}
     rows = tabulate({name: expit(of[0, :, 0]) for name, of in raw.items()}, labels, confounds(data.clips))
@@ -391,7 +393,38 @@ def study_verdict(data: Data) -> str:
             mine = expit(of[kind & np.isfinite(of[:, 0]), 0])
             counts += [len(mine), int((mine >= data.settings.strong_signs).sum())]
         lines.append(f"| {form} | {' | '.join(map(str, counts))} |")
-    return "\n\n".join([*parts, ranges(data, raw), "\n".join(lines)])
+    return "\n\n".join([*parts, ranges(data, raw), "\n".join(lines), other_folds(data, plain)])
+
+
+def other_folds(data: Data, by_detector: Mapping[str, Sequence[tuple[float, np.ndarray]]]) -> str:
+    """The verdict where LRNet's scores are by networks with other folds, each calibrated on the other sources."""
+    collection = gather(data.clips[: data.whole], data.clips[data.whole :], data.cache)
+    ((weight, _),) = by_detector["lrnet"]
+    lines = ["| folds of LRNet | LRNet | verdict | size-matched | strong signs, genuine and manipulated |"]
+    lines.append("| --- |" + " --- |" * 4)
+    for number, said in enumerate(by_seed(data, collection, lrnet.bundled()), start=1):
+        own = logit(np.clip(lrnet.calibrated(collection, said[0], unstudied(data)), 0.001, 0.999))
+        fake = expit(fused(dict(by_detector) | {"lrnet": [(weight, own)]}))
+        found = measure(fake, data.labels)
+        strong = fake >= data.settings.strong_signs
+        counts = f"{int((strong & ~data.labels.fake).sum())}, {int((strong & data.labels.fake).sum())}"
+        alone = measure(expit(own), data.labels)["auc"]
+        lines.append(f"| {number} | {alone} | {found['auc']} | {found['size_matched_auc']} | {counts} |")
+    return "\n".join(lines)
+
+
+def fused(by_detector: Mapping[str, Sequence[tuple[float, np.ndarray]]]) -> np.ndarray:
+    """Log-odds (n,) of the verdict, from weight and log-odds (n,) of each detector's sets; NaN where none was heard."""
+    found = np.full(len(next(iter(by_detector.values()))[0][1]), np.nan)
+    for i in range(len(found)):
+        heard = {
+            name: [Evidence(float(of[i]), 0.0, weight) for weight, of in sets]
+            for name, sets in by_detector.items()
+            if np.isfinite(sets[0][1][i])
+        }
+        if heard:
+            found[i] = fuse_methods(heard).logit
+    return found
 
 
 def ranges(data: Data, raw: Mapping[str, np.ndarray]) -> str:
