@@ -60,8 +60,8 @@ class LRNet(Detector):
         summary="How 68 points of the face move from frame to frame, without looking at the picture itself.",
         source="Sun et al., CVPR 2021",
         regions=("entire",),
-        limits="On methods and footage it has not seen ours is a moderate signal and the published sets are near "
-        "chance; strong re-encoding takes much of it. Needs three seconds of one face at 20 to 35 frames a second.",
+        limits="On methods and footage it has not seen ours is a weak signal and the published sets are near chance; "
+        "strong re-encoding takes much of it. Needs three seconds of one face at 20 to 35 frames a second.",
         heat="Points by how much the score falls when each is taken out; the picture itself was not looked at.",
         cost=0.01,
     )

@@ -89,6 +89,9 @@ def write_card(results: Results) -> str:
             "for this app so that it works without a download. Made by `training/lrnet.py`, which wrote this page too.",
             "## What to expect",
             judge(headline) + _beaten_by(results, headline),
+            "The recipe was chosen with the very folds that these numbers are from. With other folds the AUC comes out "
+            "otherwise, by more than recipes differ: `python -m training.study lrnet` measures that, and "
+            "`docs/evidence.md` tells what came of it.",
             "## Clip AUC",
             "Area under the ROC curve of clips (mean block score), with the 95 % interval of a bootstrap over sources. "
             f"`{results.own}` is scored out of fold: by networks that saw no clip of the same origin, identity or "
