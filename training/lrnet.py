@@ -306,32 +306,27 @@ def train(collection: Collection, settings: Settings, cache: Path, cues: np.ndar
     Args:
         cues: float (n, k), to try them too; k 0 where they are not to be tried.
     """
-    unstudied = ~np.array([c.identity.startswith(STUDIED) for c in collection.clips])
+    kept = unstudied(collection.clips)
     labels = collection.labels
     tried, found = {}, {}
     for recipe in (*RECIPES, WITH_CUES) if cues.size else RECIPES:
         tried[recipe] = cross_validate(collection, recipe, settings, cues)
-        found[recipe] = compare(collection, tried[recipe], unstudied)
+        found[recipe] = compare(collection, tried[recipe], kept)
         log.info("%s: %s", recipe.name, ", ".join(f"{name} {value}" for name, value in found[recipe].items()))
     bundleable = [recipe for recipe in RECIPES if recipe.network == "lrnet"]
     chosen = max(bundleable, key=lambda recipe: found[recipe][CHOSEN_BY].value)
-    files = train_streams(collection, chosen, np.ones(len(unstudied), bool), BUNDLED, settings)
+    files = train_streams(collection, chosen, np.ones(len(kept), bool), BUNDLED, settings)
 
     scores = {ID: tried[chosen]} | score_published(collection, settings)
-    aucs = {
-        id: measure_auc(s[ORIGINAL][unstudied], labels.fake[unstudied], labels.group[unstudied])
-        for id, s in scores.items()
-    }
+    aucs = {id: measure_auc(s[ORIGINAL][kept], labels.fake[kept], labels.group[kept]) for id, s in scores.items()}
     calibrations = {
-        id: replace(calibrate(collection, s[ORIGINAL], unstudied), auc=round(aucs[id].value, 2))
-        for id, s in scores.items()
+        id: replace(calibrate(collection, s[ORIGINAL], kept), auc=round(aucs[id].value, 2)) for id, s in scores.items()
     }
-    probabilities = {id: calibrated(collection, s[ORIGINAL], unstudied) for id, s in scores.items()}
-    known = unstudied & np.isfinite(probabilities[ID])
+    probabilities = {id: calibrated(collection, s[ORIGINAL], kept) for id, s in scores.items()}
+    known = kept & np.isfinite(probabilities[ID])
     bands = choose_bands(probabilities[ID][known], collection.fake[known])
     apart = {
-        (ID, form): calibrated(collection, scores[ID][ORIGINAL], unstudied, scores[ID][form])
-        for form in (ORIGINAL, *SWEEP)
+        (ID, form): calibrated(collection, scores[ID][ORIGINAL], kept, scores[ID][form]) for form in (ORIGINAL, *SWEEP)
     }
     write_out_of_fold(cache / "lrnet_out_of_fold.csv", collection.clips, apart)
 
@@ -350,9 +345,14 @@ def train(collection: Collection, settings: Settings, cache: Path, cues: np.ndar
         probabilities=probabilities,
         calibrations=calibrations,
         bands=bands,
-        unstudied=unstudied,
+        unstudied=kept,
     )
     CARD.write_text(write_card(results), encoding="utf-8")
+
+
+def unstudied(clips: Sequence[Clip]) -> np.ndarray:
+    """bool (n,): those that are not known to be of the footage the published networks were trained on."""
+    return ~np.array([clip.identity.startswith(STUDIED) for clip in clips])
 
 
 def remember_clips(clips: Sequence[Clip]) -> None:

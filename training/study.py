@@ -243,7 +243,7 @@ def study_lrnet(data: Data) -> str:
     for recipe in (lrnet.RECIPES[0], lrnet.bundled()):
         for said in by_seed(data, collection, recipe):
             found = logit(np.clip(said, 0.001, 0.999))[..., None]
-            raw.setdefault(recipe.name, []).append(np.where(unstudied(data)[:, None], found, np.nan))
+            raw.setdefault(recipe.name, []).append(np.where(lrnet.unstudied(data.clips)[:, None], found, np.nan))
     return table(raw, data.labels) + "\n\n" + survives(raw, data.labels)
 
 
@@ -257,11 +257,6 @@ def by_seed(data: Data, collection: Collection, recipe: lrnet.Recipe) -> list[np
 
     seeds = range(lrnet.SEED, lrnet.SEED + data.seeds)
     return [data.once(f"lrnet {recipe.name} {seed}", partial(work, seed)) for seed in seeds]
-
-
-def unstudied(data: Data) -> np.ndarray:
-    """bool (n,): the clips that are not known to be of the footage the published networks were trained on."""
-    return ~np.array([clip.identity.startswith(lrnet.STUDIED) for clip in data.clips])
 
 
 def study_stack(data: Data) -> str:
@@ -356,7 +351,7 @@ def _lrnet_asked(data: Data) -> Callable[[np.ndarray], np.ndarray]:
         said = {form: np.full(len(data.clips), np.nan) for form in ALL_FORMS}
         says = lrnet.learned(collection, recipe, ~without, data.settings)
         lrnet.score(collection, says, np.arange(len(data.clips)), said)
-        return np.where(unstudied(data), logit(np.clip(said[ORIGINAL], 0.001, 0.999)), np.nan)
+        return np.where(lrnet.unstudied(data.clips), logit(np.clip(said[ORIGINAL], 0.001, 0.999)), np.nan)
 
     return ask
 
@@ -403,7 +398,7 @@ def other_folds(data: Data, by_detector: Mapping[str, Sequence[tuple[float, np.n
     lines = ["| folds of LRNet | LRNet | verdict | size-matched | strong signs, genuine and manipulated |"]
     lines.append("| --- |" + " --- |" * 4)
     for number, said in enumerate(by_seed(data, collection, lrnet.bundled()), start=1):
-        own = logit(np.clip(lrnet.calibrated(collection, said[0], unstudied(data)), 0.001, 0.999))
+        own = logit(np.clip(lrnet.calibrated(collection, said[0], lrnet.unstudied(data.clips)), 0.001, 0.999))
         fake = expit(fused(dict(by_detector) | {"lrnet": [(weight, own)]}))
         found = measure(fake, data.labels)
         strong = fake >= data.settings.strong_signs
